@@ -1,0 +1,1 @@
+"""What emotion is this face? The ROS-free recogniser: network, gallery, nearest anchors, vote."""

@@ -1,0 +1,288 @@
+"""Model and gallery files: safetensors with checked metadata, never pickle, written atomically."""
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Dict, Mapping, NamedTuple, Optional, Tuple, Union
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+import torch
+
+from siamese_emotion_ros.recognition.gallery import Gallery
+from siamese_emotion_ros.recognition.networks import NETWORKS
+from siamese_emotion_ros.recognition.preprocessing import SCALINGS
+
+PathLike = Union[str, "os.PathLike[str]"]
+
+MODEL_FORMAT = "siamese_emotion_ros/model/1"
+GALLERY_FORMAT = "siamese_emotion_ros/gallery/1"
+
+#: Larger files are refused before they are read: a million 128-d anchors take half of this.
+MAX_BYTES = 1 << 30
+
+MAX_INPUT_SIZE = 512
+MAX_EMBEDDING_DIM = 8192
+
+#: A classification head over the embedding (the paper's second stage) travels in the model file under these names.
+HEAD_WEIGHT, HEAD_BIAS = "head.weight", "head.bias"
+
+
+class ArtifactError(ValueError):
+    """A model or gallery file that cannot be used; the message says what it was, what was expected and what to do."""
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """What it takes to run a model: its network, its input and, when it has one, what its head tells apart.
+
+    input_size: side of the square input, pixels. scaling: one of preprocessing.SCALINGS. head_classes: the classes of
+    the optional classification head, in the order of its outputs. provenance: how the weights came to be (data, config,
+    seed, command), for people to read.
+    """
+
+    architecture: str
+    input_size: int
+    embedding_dim: int
+    scaling: str
+    head_classes: Tuple[str, ...] = ()
+    provenance: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.architecture not in NETWORKS:
+            raise ValueError(
+                f"unknown architecture {self.architecture!r}: expected one of {', '.join(sorted(NETWORKS))}"
+            )
+        if not 1 <= self.input_size <= MAX_INPUT_SIZE:
+            raise ValueError(f"input_size is {self.input_size}: expected 1 to {MAX_INPUT_SIZE} pixels")
+        if not 1 <= self.embedding_dim <= MAX_EMBEDDING_DIM:
+            raise ValueError(f"embedding_dim is {self.embedding_dim}: expected 1 to {MAX_EMBEDDING_DIM}")
+        if self.scaling not in SCALINGS:
+            raise ValueError(f"unknown scaling {self.scaling!r}: expected one of {', '.join(SCALINGS)}")
+
+
+class StoredModel(NamedTuple):
+    """A model as read from a file: `weights` maps parameter names (and head.*) to float16 or float32 arrays."""
+
+    spec: ModelSpec
+    weights: Dict[str, np.ndarray]
+    fingerprint: str
+
+
+def write_model(
+    path: PathLike,
+    state: Mapping[str, torch.Tensor],
+    spec: ModelSpec,
+    half: bool = False,
+) -> str:
+    """Write a network's state dict (plus head.weight [C, D] and head.bias [C], if any) and return its fingerprint.
+
+    `half` stores float16: half the size, and within 1e-3 of the same embedding. Integer buffers are kept as they are.
+    ValueError for weights that are not finite (in float16: larger than 65,504).
+    """
+    weights = {}
+    for name, tensor in state.items():
+        array = np.ascontiguousarray(tensor.detach().cpu().numpy())
+        if array.dtype.kind == "f":
+            array = array.astype(np.float16 if half else np.float32)
+        weights[name] = array
+    _check_finite(weights, "weights")
+    metadata = {
+        "format": MODEL_FORMAT,
+        "architecture": spec.architecture,
+        "input_size": str(spec.input_size),
+        "embedding_dim": str(spec.embedding_dim),
+        "scaling": spec.scaling,
+        "head_classes": json.dumps(list(spec.head_classes)),
+        "provenance": json.dumps(dict(spec.provenance), sort_keys=True),
+    }
+    write_atomically(path, safetensors.numpy.save(weights, metadata))
+    return _model_fingerprint(spec, weights)
+
+
+def read_model(path: PathLike) -> StoredModel:
+    """Read and check a model file; ArtifactError for anything that is not a usable model."""
+    tensors, metadata = _read(path, MODEL_FORMAT, "model")
+    try:
+        spec = ModelSpec(
+            architecture=_text(metadata, "architecture"),
+            input_size=_integer(metadata, "input_size"),
+            embedding_dim=_integer(metadata, "embedding_dim"),
+            scaling=_text(metadata, "scaling"),
+            head_classes=tuple(_strings(metadata, "head_classes")) if "head_classes" in metadata else (),
+            provenance={str(key): str(value) for key, value in _json(metadata, "provenance", dict).items()},
+        )
+        _check_finite(tensors, "weights")
+        _check_head(tensors, spec)
+    except ValueError as error:
+        raise ArtifactError(f"{path}: {error}") from error
+    return StoredModel(spec, tensors, _model_fingerprint(spec, tensors))
+
+
+def write_gallery(path: PathLike, gallery: Gallery, half: bool = False) -> str:
+    """Write a gallery and return the fingerprint it will have when read.
+
+    `half` stores the embeddings as float16: half the size, and a slightly different gallery.
+    """
+    if half:
+        rounded = gallery.embeddings.astype(np.float16)
+        gallery = _rounded(gallery, rounded.astype(np.float32))
+    tensors = {"embeddings": rounded if half else gallery.embeddings, "labels": gallery.labels}
+    if gallery.images is not None:
+        tensors["images"] = gallery.images
+    metadata = {
+        "format": GALLERY_FORMAT,
+        "classes": json.dumps(list(gallery.classes)),
+        "names": json.dumps(list(gallery.names)),
+        "model": gallery.model_fingerprint,
+        "k": str(gallery.k),
+        "threshold": json.dumps(gallery.threshold),
+    }
+    contiguous = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+    write_atomically(path, safetensors.numpy.save(contiguous, metadata))
+    return gallery.fingerprint
+
+
+def _rounded(gallery: Gallery, embeddings: np.ndarray) -> Gallery:
+    from dataclasses import replace
+
+    return replace(gallery, embeddings=embeddings)
+
+
+def read_gallery(path: PathLike) -> Gallery:
+    """Read and check a gallery file; ArtifactError for anything that is not a usable gallery."""
+    tensors, metadata = _read(path, GALLERY_FORMAT, "gallery")
+    try:
+        missing = {"embeddings", "labels"} - set(tensors)
+        if missing:
+            raise ValueError(f"it holds no {' and no '.join(sorted(missing))}: build the gallery again")
+        threshold = json.loads(_text(metadata, "threshold"))
+        if threshold is not None and not isinstance(threshold, (int, float)):
+            raise ValueError(f"threshold is {threshold!r}: expected a distance or null")
+        return Gallery(
+            embeddings=_float32(tensors["embeddings"]),
+            labels=tensors["labels"],
+            classes=tuple(_strings(metadata, "classes")),
+            names=tuple(_strings(metadata, "names")),
+            model_fingerprint=_text(metadata, "model"),
+            k=_integer(metadata, "k"),
+            threshold=threshold,
+            images=tensors.get("images"),
+        )
+    except ValueError as error:
+        raise ArtifactError(f"{path}: {error}") from error
+
+
+def write_atomically(path: PathLike, content: bytes) -> None:
+    """Write a whole file or nothing: a temporary file beside it, flushed to the disk, then renamed over it."""
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=str(target.parent), prefix=f".{target.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, target)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def _read(path: PathLike, expected: str, what: str) -> Tuple[Dict[str, np.ndarray], Dict[str, str]]:
+    """The tensors and metadata of a safetensors file whose metadata says `format: expected`."""
+    file = Path(path)
+    if not file.is_file():
+        raise ArtifactError(f"{path}: no such {what} file: check the path")
+    size = file.stat().st_size
+    if size > MAX_BYTES:
+        raise ArtifactError(f"{path}: {size} bytes: a {what} file has at most {MAX_BYTES}")
+    try:
+        # Read whole rather than mapped: a mapped file that shrinks while it is read kills the process.
+        content = file.read_bytes()
+        tensors = safetensors.numpy.load(content)
+        metadata = _metadata(content)
+    except OSError as error:
+        raise ArtifactError(f"{path}: cannot be read ({error.strerror}): check the file's permissions") from error
+    except (safetensors.SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise ArtifactError(
+            f"{path}: not a whole safetensors file ({error}): it may be truncated, still being written, or something else"
+        ) from error
+    found = metadata.get("format")
+    if found != expected:
+        raise ArtifactError(f"{path}: its format is {found!r}: expected a {what} file, {expected!r}")
+    return tensors, metadata
+
+
+def _metadata(content: bytes) -> Dict[str, str]:
+    """The `__metadata__` of a safetensors file that the library has already accepted."""
+    length = int.from_bytes(content[:8], "little")
+    return json.loads(content[8 : 8 + length]).get("__metadata__", {})
+
+
+def _text(metadata: Mapping[str, str], key: str) -> str:
+    if key not in metadata:
+        raise ValueError(f"its metadata has no {key!r}: write it again with this package")
+    return metadata[key]
+
+
+def _integer(metadata: Mapping[str, str], key: str) -> int:
+    text = _text(metadata, key)
+    if not text.isdigit() or len(text) > 9:
+        raise ValueError(f"{key} is {text[:20]!r} in its metadata: expected a whole number")
+    return int(text)
+
+
+def _json(metadata: Mapping[str, str], key: str, kind: type):
+    try:
+        value = json.loads(_text(metadata, key))
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise ValueError(f"{key} in its metadata is not JSON: write it again with this package") from error
+    if not isinstance(value, kind):
+        raise ValueError(f"{key} in its metadata is a {type(value).__name__}: expected a {kind.__name__}")
+    return value
+
+
+def _strings(metadata: Mapping[str, str], key: str):
+    values = _json(metadata, key, list)
+    if not all(isinstance(value, str) for value in values):
+        raise ValueError(f"{key} in its metadata holds something other than text: expected a list of strings")
+    return values
+
+
+def _float32(array: np.ndarray) -> np.ndarray:
+    if array.dtype not in (np.float16, np.float32):
+        raise ValueError(f"embeddings are {array.dtype}: expected float16 or float32")
+    return array.astype(np.float32, copy=False)
+
+
+def _check_finite(tensors: Mapping[str, np.ndarray], what: str) -> None:
+    for name, array in tensors.items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise ValueError(f"{what} {name!r} hold NaN or infinity: train or export the model again")
+
+
+def _check_head(tensors: Mapping[str, np.ndarray], spec: ModelSpec) -> None:
+    shapes: Dict[str, Optional[Tuple[int, ...]]] = {
+        name: tensors[name].shape if name in tensors else None for name in (HEAD_WEIGHT, HEAD_BIAS)
+    }
+    classes = len(spec.head_classes)
+    expected = {HEAD_WEIGHT: (classes, spec.embedding_dim), HEAD_BIAS: (classes,)} if classes else dict.fromkeys(shapes)
+    if shapes != expected:
+        raise ValueError(f"the head's tensors have shapes {shapes}: expected {expected} for {classes} head_classes")
+
+
+def _model_fingerprint(spec: ModelSpec, weights: Mapping[str, np.ndarray]) -> str:
+    """SHA-256 (hex) over all that decides an embedding: not the head, not the provenance."""
+    digest = hashlib.sha256()
+    digest.update(json.dumps([spec.architecture, spec.input_size, spec.embedding_dim, spec.scaling]).encode())
+    for name in sorted(set(weights) - {HEAD_WEIGHT, HEAD_BIAS}):
+        digest.update(f"{name} {weights[name].dtype} {weights[name].shape}".encode())
+        digest.update(np.ascontiguousarray(weights[name]))
+    return digest.hexdigest()

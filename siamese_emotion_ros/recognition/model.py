@@ -1,0 +1,111 @@
+"""A network on a device with its preprocessing: faces in, embeddings out."""
+from __future__ import annotations
+
+from typing import Dict, Optional, Sequence, Tuple
+
+import numpy as np
+import torch
+
+from siamese_emotion_ros.recognition.artifacts import (
+    HEAD_BIAS, HEAD_WEIGHT, ArtifactError, ModelSpec, PathLike, StoredModel, read_model,
+)
+from siamese_emotion_ros.recognition.networks import build_network
+from siamese_emotion_ros.recognition.preprocessing import preprocess
+
+PRECISIONS: Dict[str, torch.dtype] = {"fp32": torch.float32, "fp16": torch.float16}
+
+#: A longer sequence of faces is embedded in parts of this many, which bounds its memory.
+FACES_AT_ONCE = 128
+
+
+def choose_device(device: str) -> torch.device:
+    """The torch device for `auto` (cuda where there is one, else cpu), `cpu`, `cuda` or `cuda:<n>`.
+
+    ValueError for another name or for a cuda device that this machine does not have.
+    """
+    has_cuda = torch.cuda.is_available()
+    if device == "auto":
+        return torch.device("cuda" if has_cuda else "cpu")
+    name, _, index = device.partition(":")
+    if name not in ("cpu", "cuda") or (index and not index.isdigit()):
+        raise ValueError(f"device is {device!r}: expected auto, cpu, cuda or cuda:<number>")
+    if name == "cuda" and not (has_cuda and int(index or 0) < torch.cuda.device_count()):
+        raise ValueError(f"device is {device!r}, but torch {torch.__version__} sees no such GPU: use auto or cpu")
+    return torch.device(device)
+
+
+class EmbeddingModel:
+    """The embedding network of one model file. Its fingerprint names it in galleries and messages.
+
+    embed() may be called from several threads: nothing is kept between calls.
+    """
+
+    def __init__(self, stored: StoredModel, device: str = "auto", precision: str = "fp32") -> None:
+        """ArtifactError when the weights do not fit the network that the spec names; ValueError for the settings."""
+        if precision not in PRECISIONS:
+            raise ValueError(f"precision is {precision!r}: expected one of {', '.join(PRECISIONS)}")
+        self.spec: ModelSpec = stored.spec
+        self.fingerprint = stored.fingerprint
+        self.precision = precision
+        self.device = choose_device(device)
+        self.head: Optional[Tuple[np.ndarray, np.ndarray]] = None
+        if stored.spec.head_classes:
+            self.head = (
+                stored.weights[HEAD_WEIGHT].astype(np.float32), stored.weights[HEAD_BIAS].astype(np.float32)
+            )
+        self._dtype = PRECISIONS[precision]
+        self._network = _network(stored).to(self.device, self._dtype, memory_format=torch.channels_last)
+
+    @classmethod
+    def load(cls, path: PathLike, device: str = "auto", precision: str = "fp32") -> "EmbeddingModel":
+        """The model in a file; ArtifactError when it cannot be used."""
+        try:
+            return cls(read_model(path), device, precision)
+        except ArtifactError:
+            raise
+        except RuntimeError as error:
+            raise ArtifactError(f"{path}: the model could not be put on {device}: {error}") from error
+
+    @property
+    def embedding_dim(self) -> int:
+        """D, the number of dimensions of an embedding."""
+        return self.spec.embedding_dim
+
+    def embed(self, faces: Sequence[np.ndarray]) -> np.ndarray:
+        """Embeddings float32 [N, D] of N uint8 faces, each [H, W] gray or [H, W, 3] BGR of any size."""
+        parts = [
+            self.embed_preprocessed(preprocess(faces[start : start + FACES_AT_ONCE], self.spec.input_size, self.spec.scaling))
+            for start in range(0, len(faces), FACES_AT_ONCE)
+        ]
+        if len(parts) == 1:
+            return parts[0]
+        return np.concatenate(parts) if parts else np.empty((0, self.embedding_dim), np.float32)
+
+    def embed_preprocessed(self, inputs: np.ndarray) -> np.ndarray:
+        """Embeddings float32 [N, D] of what `preprocess` returned, float32 [N, 1, S, S], in one pass."""
+        with torch.inference_mode():
+            return self._network(torch.from_numpy(inputs).to(self.device, self._dtype)).float().cpu().numpy()
+
+    def warm_up(self, batch: int = 1) -> None:
+        """Run once on blank faces, so that the first real face does not wait for allocations and kernel choice."""
+        blank = np.zeros((batch, 1, self.spec.input_size, self.spec.input_size), np.float32)
+        for _ in range(2):
+            self.embed_preprocessed(blank)
+
+
+def _network(stored: StoredModel) -> torch.nn.Module:
+    spec = stored.spec
+    try:
+        network = build_network(spec.architecture, spec.input_size, spec.embedding_dim).eval()
+    except ValueError as error:
+        raise ArtifactError(str(error)) from error
+    expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    found = {name: array.shape for name, array in stored.weights.items() if name not in (HEAD_WEIGHT, HEAD_BIAS)}
+    if found != expected:
+        wrong = sorted(
+            f"{name} is {found.get(name, 'missing')}, expected {expected.get(name, 'nothing of that name')}"
+            for name in set(found) | set(expected) if found.get(name) != expected.get(name)
+        )
+        raise ArtifactError(f"the weights do not fit the network {spec.architecture!r}: {'; '.join(wrong[:3])}")
+    network.load_state_dict({name: torch.from_numpy(stored.weights[name]) for name in expected})
+    return network.requires_grad_(False)

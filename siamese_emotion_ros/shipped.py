@@ -1,0 +1,24 @@
+"""Where the files that ship with the package are: in the source tree, or in `share` of an installed one."""
+from __future__ import annotations
+
+from pathlib import Path
+
+PACKAGE = "siamese_emotion_ros"
+
+
+def shipped_root() -> Path:
+    """The folder that holds models/ and config/; FileNotFoundError when the package was installed without them."""
+    module = Path(__file__).resolve().parent
+    # An ament install puts this file in <prefix>/lib/pythonX.Y/site-packages/<package>; a source tree beside models/.
+    candidates = [module.parent] + [parent / "share" / PACKAGE for parent in module.parents]
+    for root in candidates:
+        if (root / "models").is_dir() and (root / "config").is_dir():
+            return root
+    raise FileNotFoundError(
+        f"no models/ and config/ near {module}: build the package with colcon, or pip install -e its source tree"
+    )
+
+
+def shipped_path(*parts: str) -> Path:
+    """A shipped file or folder, such as shipped_path("models", "paper_fer2013.safetensors"); it need not exist."""
+    return shipped_root().joinpath(*parts)
