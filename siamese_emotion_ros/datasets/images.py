@@ -1,0 +1,67 @@
+"""Image files to arrays, refusing the half-written ones that OpenCV would fill up with gray."""
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import List
+
+import cv2
+import numpy as np
+
+EXTENSIONS = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".tif", ".tiff", ".webp"})
+
+#: The longer side of a face crop that the robot sends at most; larger files are reduced to it.
+MAX_CROP_SIDE = 128
+
+
+class ImageError(ValueError):
+    """An image file that cannot be used; the message is the reason alone, without the file's name."""
+
+
+def image_files(folder: Path) -> List[Path]:
+    """Every image below `folder`, sorted by path; hidden files (such as macOS's ._ copies) are no images."""
+    found = []
+    for parent, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [Path(parent, name) for name in files
+                  if not name.startswith(".") and Path(name).suffix.lower() in EXTENSIONS]
+    return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
+
+
+def read_bgr(path: Path) -> np.ndarray:
+    """The whole picture in `path`, uint8 [H, W, 3] BGR; ImageError when it is empty, cut off or no image."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ImageError(f"cannot be opened: {error.strerror}") from error
+    if not data:
+        raise ImageError("is empty")
+    if _is_cut_off(data):
+        raise ImageError("is cut off: its end is missing")
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error as error:
+        raise ImageError(f"cannot be decoded: {error.err}") from error
+    if image is None:
+        raise ImageError("is not an image that OpenCV can decode")
+    return image
+
+
+def read_face(path: Path) -> np.ndarray:
+    """The face crop in `path`, gray uint8 [h, w], its longer side reduced to MAX_CROP_SIDE at most."""
+    # Decoding to BGR first gives the same gray as the robot's frames; libjpeg's own gray differs by rounding.
+    gray = cv2.cvtColor(read_bgr(path), cv2.COLOR_BGR2GRAY)
+    scale = MAX_CROP_SIDE / max(gray.shape)
+    if scale >= 1:
+        return gray
+    width, height = (max(1, round(side * scale)) for side in gray.shape[::-1])
+    return cv2.resize(gray, (width, height), interpolation=cv2.INTER_AREA)
+
+
+def _is_cut_off(data: bytes) -> bool:
+    """Whether a JPEG lacks the end marker after its last scan, or a PNG its end chunk."""
+    if data.startswith(b"\xff\xd8"):
+        return data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda")
+    if data.startswith(b"\x89PNG"):
+        return b"IEND" not in data[-4096:]
+    return False

@@ -1,0 +1,134 @@
+"""Which faces train, which choose and which measure: seeded splits that keep recordings and people together."""
+from __future__ import annotations
+
+import warnings
+from typing import Dict, List, Optional, Sequence, Tuple
+
+import numpy as np
+
+from .face_set import SPLITS, DataSetError, FaceSet
+
+#: The paper's shares of training, validation and test.
+FRACTIONS: Tuple[float, float, float] = (0.70, 0.15, 0.15)
+
+SCHEMES: Dict[str, str] = {
+    "official": "as the data set's authors published it (FER-2013, folders named train/val/test)",
+    "stratified": "70/15/15 with every class in proportion; faces of one group stay together",
+    "subject": "70/15/15 of the faces, as near to every class's proportion as whole subjects allow",
+    "paper": "the paper's: 70/15/15 by image, stratified; leaks frames of one sequence into two splits",
+}
+
+
+class LeakWarning(UserWarning):
+    """A split that lets a model meet in training what it is measured on."""
+
+
+def split(faceset: FaceSet, scheme: str, seed: int = 0) -> Dict[str, np.ndarray]:
+    """{"train", "val", "test"}: ascending int64 indices into `faceset`; disjoint, and together all of it.
+
+    `scheme` is one of SCHEMES. Under "paper", and under "stratified" where every face stands alone, each class
+    is divided to within one face of 70/15/15. The same faces, scheme and seed give the same split on every
+    machine. "official" may leave a part empty (a FER-2013 copy without PrivateTest has no "test").
+    Raises DataSetError when the set lacks what the scheme needs; warns LeakWarning when "paper" separates faces
+    of one group or one subject.
+    """
+    if scheme not in SCHEMES:
+        raise DataSetError(f"unknown split {scheme!r}: expected one of {', '.join(SCHEMES)}")
+    if scheme == "official":
+        if faceset.official_split is None:
+            raise DataSetError("this data set has no official split: use 'stratified', 'subject' or 'paper'")
+        return {name: np.flatnonzero(faceset.official_split == name) for name in SPLITS}
+    if scheme == "subject":
+        units = _subjects(faceset)
+    elif scheme == "stratified" and faceset.groups is not None:
+        units = faceset.groups
+    else:
+        units = faceset.names
+    parts = dict(zip(SPLITS, _divide(faceset, units, FRACTIONS, seed, f"the split {scheme!r}")))
+    if scheme == "paper":
+        _warn_of_leaks(faceset, parts)
+    return parts
+
+
+def kfold(faceset: FaceSet, folds: int, seed: int = 0) -> List[Dict[str, np.ndarray]]:
+    """`folds` times {"train", "test"}: every subject is in exactly one "test", and never in the "train" beside it.
+
+    Raises DataSetError for fewer than two folds, more folds than subjects, or a set without subjects.
+    """
+    if folds < 2:
+        raise DataSetError(f"{folds} folds: at least 2 are needed")
+    held_out = _divide(faceset, _subjects(faceset), [1 / folds] * folds, seed, f"{folds} folds")
+    everything = np.arange(len(faceset))
+    return [{"train": np.setdiff1d(everything, test), "test": test} for test in held_out]
+
+
+def _subjects(faceset: FaceSet) -> Tuple[str, ...]:
+    if faceset.subjects is None:
+        raise DataSetError("this data set does not say who is pictured: it cannot be split by subject")
+    return faceset.subjects
+
+
+def _divide(
+    faceset: FaceSet, units: Sequence[str], fractions: Sequence[float], seed: int, purpose: str
+) -> List[np.ndarray]:
+    """Indices of each part; faces of one unit stay together, and each class comes near its share of each part.
+
+    Greedy least squares: the units in random order, the largest first, each to the part where it most reduces
+    the squared distance to the targets. Units of one face fill the targets exactly.
+    """
+    _, unit_of_face = np.unique(np.asarray(units), return_inverse=True)
+    contents = np.zeros((int(unit_of_face.max(initial=-1)) + 1, len(faceset.classes)))
+    np.add.at(contents, (unit_of_face, faceset.labels), 1)
+    # numpy promises that RandomState's stream never changes; Generator's may, and with it every published split.
+    order = np.random.RandomState(seed).permutation(len(contents))
+    order = order[np.argsort(-contents[order].sum(axis=1), kind="stable")]
+    room = _targets(contents.sum(axis=0), fractions)
+    part_of_unit = np.zeros(len(contents), dtype=np.int64)
+    for unit in order:
+        part = int(np.argmax(room @ contents[unit]))
+        room[part] -= contents[unit]
+        part_of_unit[unit] = part
+    part_of_face = part_of_unit[unit_of_face]
+    parts = [np.flatnonzero(part_of_face == part) for part in range(len(fractions))]
+    if any(len(part) == 0 for part in parts):
+        raise DataSetError(f"{len(faceset)} faces in {len(contents)} inseparable units are too few for {purpose}: "
+                           f"a part would be empty")
+    return parts
+
+
+def _targets(class_sizes: np.ndarray, fractions: Sequence[float]) -> np.ndarray:
+    """[parts, classes] whole numbers of faces, each within one of its share, each class complete.
+
+    What a part is owed from the classes before decides who gets the odd faces of the next, so that many small
+    classes do not all favour the same part.
+    """
+    shares = np.outer(fractions, class_sizes)
+    targets = np.floor(shares + 1e-9)
+    owed = np.zeros(len(fractions))
+    for c, size in enumerate(class_sizes):
+        odd = int(round(size - targets[:, c].sum()))
+        most_owed = np.argsort(-(owed + shares[:, c] - targets[:, c]), kind="stable")[:odd]
+        targets[most_owed, c] += 1
+        owed += shares[:, c] - targets[:, c]
+    return targets
+
+
+def _warn_of_leaks(faceset: FaceSet, parts: Dict[str, np.ndarray]) -> None:
+    for what, units in (("groups (sequences or identical pictures)", faceset.groups), ("subjects", faceset.subjects)):
+        crossing = _crossing(units, parts)
+        if crossing:
+            warnings.warn(
+                f"the split 'paper' leaks: {crossing} {what} are in more than one of train, val and test, so that "
+                f"accuracy on them is too good; 'stratified' and 'subject' keep them apart",
+                LeakWarning, stacklevel=3)
+
+
+def _crossing(units: Optional[Sequence[str]], parts: Dict[str, np.ndarray]) -> int:
+    """How many units have faces in more than one part."""
+    if units is None:
+        return 0
+    met: Dict[str, int] = {}
+    for indices in parts.values():
+        for unit in {units[i] for i in indices}:
+            met[unit] = met.get(unit, 0) + 1
+    return sum(count > 1 for count in met.values())
