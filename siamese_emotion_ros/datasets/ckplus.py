@@ -26,7 +26,7 @@ PEAK_FRAMES = 3
 _EMOTIONS = tuple(label for label in EIGHT if label != "neutral")
 _IMAGE_FOLDERS = ("cohn-kanade-images", "extended-cohn-kanade-images/cohn-kanade-images")
 _EMOTION_FOLDERS = ("Emotion", "Emotion_labels/Emotion")
-_FRAME = re.compile(r"(S\d+)_(\d+)_\d+$")
+_FRAME = re.compile(r"(S\d+)_(\d+)_\d+")
 
 
 def load_ckplus(
@@ -37,11 +37,11 @@ def load_ckplus(
 ) -> FaceSet:
     """CK+ from `root`, either layout; a face knows its subject (S010) and its sequence, the group (S010_004).
 
-    Full release: cohn-kanade-images/S###/###/*.png and Emotion/S###/###/*_emotion.txt. Of each sequence with an
-    emotion file the last three frames carry its label (327 sequences, 981 faces); sequences without one are no
-    part of the labelled data. Faces are found and cropped as on the robot, or by `cropper`.
-    Reduced copy: <label>/S010_004_00000017.png, taken as it is.
-    Faces are uint8 [h, w]; the classes are the seven emotions with contempt, and with `neutral` all eight.
+    Full release: cohn-kanade-images/S###/###/*.png and Emotion/S###/###/*_emotion.txt. Of each sequence
+    with an emotion file the last three frames carry its label (327 sequences, 981 faces); sequences
+    without one are no part of the labelled data. Faces are found and cropped as on the robot, or by
+    `cropper`. Reduced copy: <label>/S010_004_00000017.png, taken as it is. Faces are uint8 [h, w]; the
+    classes are the seven emotions with contempt, and with `neutral` all eight.
 
     neutral   add each sequence's first frame as neutral; DataSetError for the reduced copy, which lacks them.
     progress  called with images.
@@ -56,10 +56,10 @@ def load_ckplus(
         read = crop_file(cropper if cropper is not None else deployed_cropper())
         return read_records(records, classes, read, root, skipped, progress)
     if images is not None or not label_folders(root):
-        raise DataSetError(f"{root}: expected CK+'s folders cohn-kanade-images and Emotion beside each other, "
+        raise DataSetError(f"{root}: expected CK+'s folders cohn-kanade-images and Emotion side by side, "
                            f"or one folder of 48x48 images for each emotion")
     if neutral:
-        raise DataSetError(f"{root}: the reduced copy of CK+ has no first frames: neutral needs the full release")
+        raise DataSetError(f"{root}: the reduced copy of CK+ has no first frames: neutral needs the full one")
     records, skipped = _reduced_copy(root)
     return read_records(records, classes, read_face, root, skipped, progress)
 
@@ -98,7 +98,7 @@ def _read_emotion(path: Path) -> str:
         code = -1.0
     # A label of 0 would make the peak of a sequence neutral; the release has none.
     if code not in range(1, len(EMOTION_CODES)):
-        raise ValueError(f"holds {text.strip()[:20]!r}, expected an emotion from 1 to {len(EMOTION_CODES) - 1}")
+        raise ValueError(f"holds {text.strip()[:20]!r}, expected an emotion code from 1 to 7")
     return EMOTION_CODES[int(code)]
 
 
@@ -108,12 +108,13 @@ def _reduced_copy(root: Path) -> Tuple[List[FaceRecord], List[Skipped]]:
     for folder in label_folders(root):
         label = label_of_folder(folder, _EMOTIONS)
         for path in image_files(folder):
-            frame = _FRAME.match(path.stem)
+            frame = _FRAME.fullmatch(path.stem)
             name = path.relative_to(root).as_posix()
             if frame is None:
-                skipped.append(Skipped(name, "names no sequence, expected a name such as S010_004_00000017.png"))
+                skipped.append(Skipped(name, "names no sequence, as S010_004_00000017.png does"))
             else:
-                records.append(FaceRecord(path, name, label, frame.group(1), f"{frame.group(1)}_{frame.group(2)}"))
+                subject, sequence = frame.groups()
+                records.append(FaceRecord(path, name, label, subject, f"{subject}_{sequence}"))
     return records, skipped
 
 

@@ -15,7 +15,7 @@ _MAX_LINE = 1 << 16
 
 
 def read_lines(path: Path) -> Iterator[Tuple[bytes, int]]:
-    """(line, bytes of `path` consumed so far) for each line of a plain, .xz, .gz or .zip file; the line end is cut.
+    """(line without its end, bytes of `path` consumed) for each line of a plain, .xz, .gz or .zip file.
 
     A .zip must hold exactly one .csv. Never more than a few lines are in memory. Raises DataSetError when the
     file cannot be opened, is damaged or cut off, or holds a line of more than 64 KiB.
@@ -26,12 +26,12 @@ def read_lines(path: Path) -> Iterator[Tuple[bytes, int]]:
             for line in iter(lambda: text.readline(_MAX_LINE), b""):
                 number += 1
                 if len(line) == _MAX_LINE:
-                    raise DataSetError(f"{path}: line {number} is longer than {_MAX_LINE} bytes: this is not a csv "
-                                       f"of small images. Is it an archive inside the archive?")
+                    raise DataSetError(f"{path}: line {number} is longer than {_MAX_LINE} bytes: this is no "
+                                       f"csv of small images. Is it an archive inside the archive?")
                 yield line.rstrip(b"\r\n"), raw.tell()
     except (EOFError, lzma.LZMAError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile) as error:
-        raise DataSetError(f"{path}: is damaged or cut off after line {number} ({error}): copy or download it again"
-                           ) from error
+        raise DataSetError(f"{path}: is damaged or cut off after line {number} ({error}): "
+                           f"copy or download it again") from error
     except (OSError, RuntimeError) as error:  # RuntimeError: zipfile's word for a password
         raise DataSetError(f"{path}: cannot be read ({error})") from error
 
@@ -47,6 +47,6 @@ def _decompressed(raw: BinaryIO, path: Path) -> BinaryIO:
         tables = [name for name in archive.namelist()
                   if name.lower().endswith(".csv") and not Path(name).name.startswith(".")]
         if len(tables) != 1:
-            raise DataSetError(f"{path}: holds {len(tables)} csv files, expected one: unpack it, and name the csv")
+            raise DataSetError(f"{path}: holds {len(tables)} csv files, expected one: name the unpacked csv")
         return cast(BinaryIO, io.BufferedReader(cast(io.RawIOBase, archive.open(tables[0]))))
     return raw

@@ -13,7 +13,7 @@ Cropper = Callable[[np.ndarray], Optional[np.ndarray]]
 
 
 def crop_file(cropper: Cropper) -> Callable[[Path], np.ndarray]:
-    """A function that reads an image file and returns its face; it raises ImageError where no face is found."""
+    """A function that reads an image file and returns its face, or raises ImageError where none is found."""
 
     def read(path: Path) -> np.ndarray:
         face = cropper(read_bgr(path))

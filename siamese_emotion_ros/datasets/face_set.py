@@ -20,7 +20,7 @@ Faces = Union[np.ndarray, Tuple[np.ndarray, ...]]
 
 
 class DataSetError(ValueError):
-    """A data set that cannot be used as asked; the message says what was found, what was expected, what to do."""
+    """A data set that cannot be used as asked: what was found, what was expected, what to do."""
 
 
 class Skipped(NamedTuple):
@@ -42,7 +42,7 @@ class FaceSet:
     groups         faces with the same group belong to one recording (or are the same picture) and are kept
                    in one split; None when every face stands alone.
     official_split N of "train", "val", "test", as the authors of the data set published it.
-    soft_labels    float32 [N, C], each row a distribution over `classes`, or all zero where no voter chose any.
+    soft_labels    float32 [N, C], each row a distribution over `classes`, or all zero where nobody chose any.
     votes          uint8 [N, 10], FER+ counts in the order of `ferplus.VOTE_COLUMNS`.
     skipped        what could not be read.
     left_out       what was read and left out on purpose (repeats of another split, faces without a majority).
@@ -68,8 +68,8 @@ class FaceSet:
         _check_faces(self.faces)
         count = len(self.faces)
         if self.labels.shape != (count,) or self.labels.dtype != np.int64:
-            raise DataSetError(f"labels are {self.labels.dtype} {self.labels.shape}: expected int64 ({count},)")
-        if count and not (0 <= self.labels.min() and self.labels.max() < len(self.classes)):
+            raise DataSetError(f"labels are {self.labels.dtype} {self.labels.shape}, not int64 [{count}]")
+        if count and (self.labels.min() < 0 or self.labels.max() >= len(self.classes)):
             raise DataSetError(f"labels span {self.labels.min()}..{self.labels.max()} "
                                f"for {len(self.classes)} classes")
         for field in ("names", "subjects", "groups", "official_split", "soft_labels", "votes"):
@@ -89,7 +89,7 @@ class FaceSet:
         return len(self.faces)
 
     def select(self, indices: Union[np.ndarray, Sequence[int]]) -> FaceSet:
-        """The faces at `indices` (integers in any order, or a boolean mask [N]); IndexError when out of range."""
+        """The faces at `indices`: integers in any order, or a mask [N]; IndexError when out of range."""
         rows = np.asarray(indices)
         rows = np.arange(len(self))[rows if rows.size else rows.astype(np.int64)]
         return dataclasses.replace(
@@ -107,9 +107,9 @@ class FaceSet:
     def restrict(self, classes: Sequence[str]) -> FaceSet:
         """Only the faces labelled one of `classes`, which become the new classes, in this order.
 
-        Soft labels keep these classes' columns and are normalised again; a face for which nobody voted for any
-        of them keeps its label and an all-zero row (see `voted`). Raises DataSetError for a class that the set
-        does not have.
+        Soft labels keep these classes' columns, normalised again; a face for which nobody voted
+        for any of them keeps its label and an all-zero row (see `voted`). Raises DataSetError for a
+        class that the set does not have.
         """
         wanted = tuple(canonical(name) for name in classes)
         missing = [name for name in wanted if name not in self.classes]
@@ -129,13 +129,13 @@ class FaceSet:
     def voted(self) -> FaceSet:
         """Only the faces for which somebody voted for one of the classes; DataSetError without soft labels."""
         if self.soft_labels is None:
-            raise DataSetError("this data set has no soft labels: load fer2013 with the FER+ votes (fer2013new.csv)")
-        chosen = self.soft_labels.any(axis=1)
-        return dataclasses.replace(
-            self.select(np.flatnonzero(chosen)),
-            left_out=self.left_out + tuple(
-                Skipped(self.names[i], "no vote for any of the classes") for i in np.flatnonzero(~chosen)),
-        )
+            raise DataSetError("there are no soft labels: load FER-2013 with FER+")
+        return self.keep(self.soft_labels.sum(axis=1) > 0, "no vote for any of the classes")
+
+    def keep(self, mask: np.ndarray, reason: str) -> FaceSet:
+        """The faces where the boolean `mask` [N] is true; `left_out` lists the others with `reason`."""
+        gone = tuple(Skipped(self.names[i], reason) for i in np.flatnonzero(~mask))
+        return dataclasses.replace(self.select(mask), left_out=self.left_out + gone)
 
     def counts(self) -> Dict[str, int]:
         """How many faces each class has, in the order of `classes`."""
@@ -185,5 +185,6 @@ def _check_soft_labels(soft: np.ndarray, shape: Tuple[int, int]) -> None:
     if soft.shape != shape or soft.dtype != np.float32:
         raise DataSetError(f"soft labels are {soft.dtype} {soft.shape}: expected float32 {shape}")
     total = soft.sum(axis=1)
-    if not (np.isfinite(soft).all() and (soft >= 0).all() and (np.isclose(total, 1, atol=1e-4) | (total == 0)).all()):
+    distribution = np.isclose(total, 1, atol=1e-4) | (total == 0)
+    if not (np.isfinite(soft).all() and (soft >= 0).all() and distribution.all()):
         raise DataSetError("soft labels: every row must be zero, or not negative with the sum 1")

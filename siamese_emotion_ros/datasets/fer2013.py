@@ -39,21 +39,21 @@ def load_fer2013(
     exclude_file: Union[str, Path, None] = None,
     progress: Optional[Progress] = None,
 ) -> FaceSet:
-    """FER-2013 from `root`: the csv (.csv, .csv.xz, .csv.gz, .zip), its folder, or a folder train/test/<label>/*.
+    """FER-2013 from `root`: a csv (.csv, .csv.xz, .csv.gz, .zip), its folder, or folders <split>/<label>/.
 
-    From a csv, faces are uint8 [N, 48, 48] and named after their row (fer0000000 is the first, as in FER+).
-    Training, PublicTest and PrivateTest become train, val and test; a copy may lack any of them. Repeats are
-    treated as `repeats.leave_out_repeats` says. A row that is not an emotion 0..6, 2304 pixels 0..255 and a
-    usage is skipped and reported.
+    From a csv, faces are uint8 [N, 48, 48], named after their row (fer0000000 is the first, as in FER+).
+    Training, PublicTest and PrivateTest become train, val and test; a copy may lack any. A row that is
+    not an emotion 0..6, 2304 pixels 0..255 and a usage is skipped and reported. Repeats are treated as
+    `repeats.leave_out_repeats` says.
 
-    labels         "fer": FER-2013's own (seven classes); "ferplus": the majority of the FER+ votes (eight; faces
-                   without a majority are left out).
-    ferplus        FER+'s fer2013new.csv; by default the one beside the csv, if it is there. Gives `votes` and
-                   `soft_labels`: the votes for the set's classes; see ferplus.soft_labels for "unknown" and "NF".
+    labels         "fer": FER-2013's own (seven classes); "ferplus": the majority of the FER+ votes (eight
+                   classes; faces without a majority are left out).
+    ferplus        FER+'s fer2013new.csv; by default the one beside the csv, if it is there. Gives `votes`,
+                   and as `soft_labels` each class's share of them ("unknown" and "NF" do not count).
     min_agreement  keep only faces of which this share of the FER+ voters agree, such as 0.7.
     keep_repeats   leave the repeats in; they still share a group.
-    exclude_file   names of faces to leave out, one a line, "#" starts a comment: for example the training faces
-                   known to occur in a PrivateTest part that this copy lacks.
+    exclude_file   names of faces to leave out, one a line, "#" starts a comment: for example the training
+                   faces known to occur in a PrivateTest part that this copy lacks.
     progress       called with bytes of the csv, or with images.
 
     Raises DataSetError when nothing is readable, a header or file is wrong, or an option cannot be met.
@@ -64,7 +64,7 @@ def load_fer2013(
     table = _find_table(root)
     if table is None:
         if ferplus is not None:
-            raise DataSetError(f"{root}: FER+ votes belong to the rows of fer2013.csv, not to the folder layout")
+            raise DataSetError(f"{root}: FER+ votes belong to the rows of fer2013.csv, not to folders")
         faceset = load_split_folders(root, SEVEN, split_of_file=_split_of_file, progress=progress)
     else:
         beside = table.parent / ferplus_votes.FILE_NAME
@@ -185,11 +185,11 @@ def _paired_votes(path: Path, usages: Sequence[str]) -> np.ndarray:
     """The votes of FER+'s rows, which pair with the csv's in order; unreadable csv rows have the usage ""."""
     votes, theirs = ferplus_votes.read_votes(path)
     if len(votes) < len(usages):
-        raise DataSetError(f"{path}: has {len(votes)} rows, fer2013.csv {len(usages)}: they do not belong together")
+        raise DataSetError(f"{path}: has {len(votes)} rows, fer2013.csv {len(usages)}: they do not match")
     for row, (ours, other) in enumerate(zip(usages, theirs)):
         if ours and ours != other:
-            raise DataSetError(f"{path}: row {row} is of {other}, of {ours} in fer2013.csv: the two files are not "
-                               f"in the same order, so the votes cannot be paired")
+            raise DataSetError(f"{path}: row {row} is of {other}, in fer2013.csv of {ours}: the two files "
+                               f"are not in the same order, so the votes cannot be paired")
     return votes
 
 
@@ -201,13 +201,12 @@ def _exclude(faceset: FaceSet, path: Path) -> FaceSet:
     names = {line.split("#")[0].strip() for line in lines} - {""}
     unknown = names - set(faceset.names) - {name for name, _ in faceset.skipped}
     if unknown:
-        raise DataSetError(f"{path}: {len(unknown)} names are not in this data set, such as {min(unknown)!r}: "
-                           f"expected names such as {faceset.names[0]!r}")
+        raise DataSetError(f"{path}: {len(unknown)} names are not in this data set, such as "
+                           f"{min(unknown)!r}: expected names such as {faceset.names[0]!r}")
     kept = np.array([name not in names for name in faceset.names], dtype=bool)
-    gone = tuple(Skipped(faceset.names[i], f"named in {path.name}") for i in np.flatnonzero(~kept))
-    return dataclasses.replace(faceset.select(kept), left_out=faceset.left_out + gone)
+    return faceset.keep(kept, f"named in {path.name}")
 
 
 def _split_of_file(split: str, name: str) -> str:
-    """The widespread folder copy has both tests in test/ and says in each file's name which one it is from."""
+    """The widespread folder copy has both tests in test/; PublicTest_….jpg says which one a face is from."""
     return USAGES.get(name.split("_")[0], split)

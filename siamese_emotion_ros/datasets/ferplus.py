@@ -14,7 +14,7 @@ from typing import List, Sequence, Tuple
 import numpy as np
 
 from ..recognition.emotions import EIGHT
-from .face_set import DataSetError, FaceSet, Skipped, normalize_votes
+from .face_set import DataSetError, FaceSet, normalize_votes
 
 FILE_NAME = "fer2013new.csv"
 
@@ -47,8 +47,8 @@ def read_votes(path: Path) -> Tuple[np.ndarray, List[str]]:
             votes += bytes(int(row[column]) for column in columns)
             usages.append(row[usage_column].strip())
         except (IndexError, ValueError) as error:
-            raise DataSetError(f"{path}: line {number} is {','.join(row)!r}: expected a usage, a name and ten "
-                               f"counts of 0 to 255. Download the file again") from error
+            raise DataSetError(f"{path}: line {number} is {','.join(row)[:60]!r}: expected a usage, a name, "
+                               f"ten counts of 0 to 255. Download the file again") from error
     return np.frombuffer(votes, dtype=np.uint8).reshape(-1, len(VOTE_COLUMNS)), usages
 
 
@@ -61,7 +61,7 @@ def soft_labels(votes: np.ndarray, classes: Sequence[str]) -> np.ndarray:
 
 
 def agreement(votes: np.ndarray) -> np.ndarray:
-    """float32 [N]: the share of all voters, "unknown" and "NF" among them, who chose the most chosen emotion."""
+    """float32 [N]: the most chosen emotion's share of all votes, "unknown" and "NF" among them."""
     most = votes[:, :len(EIGHT)].max(axis=1, initial=0).astype(np.float32)
     total = votes.sum(axis=1, dtype=np.float32)
     shares: np.ndarray = np.divide(most, total, out=np.zeros_like(most), where=total > 0)
@@ -80,24 +80,24 @@ def majority(votes: np.ndarray) -> np.ndarray:
 
 
 def relabel_by_majority(faceset: FaceSet) -> FaceSet:
-    """The faces with FER+'s majority as label, over all eight emotions; faces without a majority are left out."""
+    """The faces with FER+'s majority as label, over all eight emotions; those without one are left out."""
     votes = _votes(faceset)
     labels = majority(votes)
     relabelled = dataclasses.replace(faceset, classes=EIGHT, labels=np.maximum(labels, 0),
                                      soft_labels=soft_labels(votes, EIGHT))
-    return _keep(relabelled, labels >= 0, "no emotion has the majority of the FER+ votes")
+    return relabelled.keep(labels >= 0, "no emotion has the majority of the FER+ votes")
 
 
 def keep_agreed(faceset: FaceSet, minimum: float) -> FaceSet:
-    """Only faces of which at least the share `minimum` (0..1) of all FER+ voters chose one and the same emotion.
+    """Only faces of which at least the share `minimum` (0..1) of all FER+ voters chose the same emotion.
 
     0.7 keeps the faces "where at least seven of ten voters agree". The labels stay as they are.
     """
     if not 0 <= minimum <= 1:
-        raise DataSetError(f"agreement {minimum}: expected a share between 0 and 1, such as 0.7 for seven of ten")
+        raise DataSetError(f"agreement {minimum}: expected a share from 0 to 1, such as 0.7 for seven of ten")
     # Shares such as 7/10 are not exact in float32; half a millionth is far below one vote in ten.
     agreed = agreement(_votes(faceset)) >= minimum - 5e-7
-    return _keep(faceset, agreed, f"less than {minimum:g} of the FER+ voters agree")
+    return faceset.keep(agreed, f"less than {minimum:g} of the FER+ voters agree")
 
 
 def _votes(faceset: FaceSet) -> np.ndarray:
@@ -105,8 +105,3 @@ def _votes(faceset: FaceSet) -> np.ndarray:
         raise DataSetError(f"this data set has no FER+ votes: put {FILE_NAME} beside fer2013.csv, "
                            f"or name it with the option 'ferplus'")
     return faceset.votes
-
-
-def _keep(faceset: FaceSet, mask: np.ndarray, reason: str) -> FaceSet:
-    gone = tuple(Skipped(faceset.names[i], reason) for i in np.flatnonzero(~mask))
-    return dataclasses.replace(faceset.select(np.flatnonzero(mask)), left_out=faceset.left_out + gone)

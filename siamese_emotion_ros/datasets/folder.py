@@ -4,6 +4,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Callable, Dict, List, Optional, Sequence, Tuple, Union
 
+import numpy as np
+
 from ..recognition.emotions import EIGHT, canonical
 from .face_crops import Cropper, crop_file, deployed_cropper
 from .face_set import DataSetError, FaceSet, Progress
@@ -22,10 +24,10 @@ def load_folder(
 ) -> FaceSet:
     """Images in `root`/<label>/, or `root`/{train,val,test}/<label>/ for a set with an official split.
 
-    Folders map to the canonical emotions (happy, Happiness, HA are one); `classes` are those that have a folder.
-    Subfolders of a label are searched too. Names are paths below `root`. Faces are uint8 [h, w], the longer side
-    at most 128. Identical pictures share a group; with an official split they are treated as
-    `repeats.leave_out_repeats` says.
+    Folders map to the canonical emotions (happy, Happiness, HA are one); `classes` are those that have a
+    folder. Subfolders of a label are searched too. Names are paths below `root`. Faces are uint8 [h, w],
+    the longer side at most 128. Identical pictures share a group; with an official split they are
+    treated as `repeats.leave_out_repeats` says.
 
     crop     the images are whole scenes: find the largest face in each, as the robot does. Otherwise they are
              taken to be face crops already.
@@ -49,11 +51,11 @@ def load_folder(
 def load_split_folders(
     root: Path,
     classes: Tuple[str, ...],
-    read: Callable = read_face,
+    read: Callable[[Path], np.ndarray] = read_face,
     split_of_file: Callable[[str, str], str] = lambda split, name: split,
     progress: Optional[Progress] = None,
 ) -> FaceSet:
-    """Images in `root`/{train,val,test}/<label>/; `split_of_file(split, file name)` may know better than the folder."""
+    """Images in `root`/{train,val,test}/<label>/; `split_of_file(split, name)` may overrule the folder."""
     _refuse_missing(root)
     records: List[FaceRecord] = []
     for folder in label_folders(root):
@@ -79,7 +81,7 @@ def label_of_folder(folder: Path, classes: Sequence[str]) -> str:
     except ValueError as error:
         raise DataSetError(f"{folder}: {error}. Rename the folder, or move it away") from error
     if label not in classes:
-        raise DataSetError(f"{folder}: {label} is no emotion of this data set, which has {', '.join(classes)}")
+        raise DataSetError(f"{folder}: this data set has no {label}: expected {', '.join(classes)}")
     return label
 
 

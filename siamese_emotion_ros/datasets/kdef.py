@@ -17,7 +17,9 @@ from .records import FaceRecord, read_records
 #: Straight, half left, half right, full left, full right.
 ANGLES: Tuple[str, ...] = ("S", "HL", "HR", "FL", "FR")
 
-_NAME = re.compile(r"(?P<session>[AB])(?P<subject>[FM]\d\d)(?P<emotion>AF|AN|DI|HA|NE|SA|SU)(?P<angle>FL|HL|S|HR|FR)")
+_NAME = re.compile(
+    r"(?P<session>[AB])(?P<subject>[FM]\d\d)(?P<emotion>AF|AN|DI|HA|NE|SA|SU)(?P<angle>FL|HL|S|HR|FR)"
+)
 
 
 def load_kdef(
@@ -28,10 +30,11 @@ def load_kdef(
 ) -> FaceSet:
     """KDEF from the images <session><sex><id><emotion><angle>.JPG (AF01ANS.JPG) anywhere below `root`.
 
-    Faces are uint8 [h, w], cropped as on the robot, or by `cropper`; a picture in which no face is found (most
-    full profiles) is skipped and reported, as is a name that does not follow the pattern (the release has some).
-    The subject is sex and id (F01: sessions A and B show the same person); the group is one expression in one
-    session, seen from several angles (AF01AN). Classes are the seven emotions without contempt.
+    Faces are uint8 [h, w], cropped as on the robot, or by `cropper`; a picture in which no face is found
+    (most full profiles) is skipped and reported, as is a name that does not follow the pattern (the
+    release has some). The subject is sex and id (F01: sessions A and B show the same person); the group
+    is one expression in one session, seen from several angles (AF01AN). Classes are the seven emotions
+    without contempt.
 
     angles    which of S, HL, HR, FL, FR to take.
     progress  called with images.
@@ -43,7 +46,7 @@ def load_kdef(
     if not wanted or not wanted <= set(ANGLES):
         raise DataSetError(f"angles {list(angles)}: expected one or more of {', '.join(ANGLES)}")
     if not root.is_dir():
-        raise DataSetError(f"{root}: is no folder: expected the one with KDEF's images (AF01/AF01AFS.JPG and so on)")
+        raise DataSetError(f"{root}: is no folder: expected the one with KDEF's AF01/AF01AFS.JPG and so on")
     records: List[FaceRecord] = []
     skipped: List[Skipped] = []
     for path in image_files(root):

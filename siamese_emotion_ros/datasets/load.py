@@ -22,7 +22,8 @@ DATASETS: Dict[str, Callable[..., FaceSet]] = {
 def load(dataset: str, root: Union[str, Path], **options: Any) -> FaceSet:
     """The data set named `dataset` (one of DATASETS) from `root`; the options are those of its own function.
 
-    Every data set takes `progress`. Raises DataSetError for an unknown name or option, and as the loader does.
+    Every data set takes `progress`. Raises DataSetError for an unknown name or option, and as the loader
+    does.
     """
     if dataset not in DATASETS:
         raise DataSetError(f"unknown data set {dataset!r}: expected one of {', '.join(DATASETS)}")

@@ -1,4 +1,4 @@
-"""From a list of image files with their labels to a FaceSet: the reading loop that the image data sets share."""
+"""From labelled image files to a FaceSet: the reading loop that the image data sets share."""
 from __future__ import annotations
 
 from pathlib import Path
@@ -29,7 +29,7 @@ def read_records(
     skipped: Sequence[Skipped] = (),
     progress: Optional[Progress] = None,
 ) -> FaceSet:
-    """The faces of `records`, in their order; a file for which `read` raises ImageError is skipped and reported.
+    """The faces of `records`, in their order; a file for which `read` raises ImageError is skipped.
 
     `skipped` is what the caller could not use already. Subjects, groups and the official split are taken over
     when every record has one. Raises DataSetError when nothing at all can be read.
@@ -46,8 +46,9 @@ def read_records(
         if progress is not None:
             progress(done, len(records))
     if not kept:
-        found = f"none of {len(lost)} files can be used; the first: {lost[0].name}: {lost[0].reason}" if lost \
-            else "no image was found"
+        found = "no image was found"
+        if lost:
+            found = f"none of {len(lost)} files can be used; the first: {lost[0].name}: {lost[0].reason}"
         raise DataSetError(f"{root}: {found}. Check that this is the folder that was unpacked")
     return FaceSet(
         faces=tuple(faces),

@@ -1,4 +1,4 @@
-"""Exact repeats of a picture: found by content, kept out of training and out of a second count in evaluation."""
+"""Exact repeats of a picture: found by content, kept out of training, counted once in evaluation."""
 from __future__ import annotations
 
 import dataclasses
@@ -11,7 +11,7 @@ from .face_set import Faces, FaceSet, Skipped
 
 
 def first_occurrences(faces: Faces) -> np.ndarray:
-    """int64 [N]: for each face the index of the first that has the same size and the same pixels (maybe itself)."""
+    """int64 [N]: for each face the index of the first (maybe itself) with the same size and pixels."""
     seen: Dict[Tuple[Tuple[int, ...], bytes], int] = {}
     return np.array(
         [seen.setdefault((face.shape, hashlib.blake2b(face.tobytes(), digest_size=16).digest()), i)

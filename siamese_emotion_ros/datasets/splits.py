@@ -1,4 +1,4 @@
-"""Which faces train, which choose and which measure: seeded splits that keep recordings and people together."""
+"""Which faces train, choose and measure: seeded splits that keep recordings and people together."""
 from __future__ import annotations
 
 import warnings
@@ -26,11 +26,11 @@ class LeakWarning(UserWarning):
 def split(faceset: FaceSet, scheme: str, seed: int = 0) -> Dict[str, np.ndarray]:
     """{"train", "val", "test"}: ascending int64 indices into `faceset`; disjoint, and together all of it.
 
-    `scheme` is one of SCHEMES. Under "paper", and under "stratified" where every face stands alone, each class
-    is divided to within one face of 70/15/15. The same faces, scheme and seed give the same split on every
-    machine. "official" may leave a part empty (a FER-2013 copy without PrivateTest has no "test").
-    Raises DataSetError when the set lacks what the scheme needs; warns LeakWarning when "paper" separates faces
-    of one group or one subject.
+    `scheme` is one of SCHEMES. Under "paper", and under "stratified" where every face stands alone, each
+    class is divided to within one face of 70/15/15. The same faces, scheme and seed give the same split
+    on every machine. "official" may leave a part empty (a FER-2013 copy without PrivateTest has no
+    "test"). Raises DataSetError when the set lacks what the scheme needs; warns LeakWarning when "paper"
+    separates faces of one group or one subject.
     """
     if scheme not in SCHEMES:
         raise DataSetError(f"unknown split {scheme!r}: expected one of {', '.join(SCHEMES)}")
@@ -51,7 +51,7 @@ def split(faceset: FaceSet, scheme: str, seed: int = 0) -> Dict[str, np.ndarray]
 
 
 def kfold(faceset: FaceSet, folds: int, seed: int = 0) -> List[Dict[str, np.ndarray]]:
-    """`folds` times {"train", "test"}: every subject is in exactly one "test", and never in the "train" beside it.
+    """`folds` times {"train", "test"}: every subject is in one "test", and never in the "train" beside it.
 
     Raises DataSetError for fewer than two folds, more folds than subjects, or a set without subjects.
     """
@@ -71,7 +71,7 @@ def _subjects(faceset: FaceSet) -> Tuple[str, ...]:
 def _divide(
     faceset: FaceSet, units: Sequence[str], fractions: Sequence[float], seed: int, purpose: str
 ) -> List[np.ndarray]:
-    """Indices of each part; faces of one unit stay together, and each class comes near its share of each part.
+    """Indices of each part: faces of one unit stay together, every class comes near its share of every part.
 
     Greedy least squares: the units in random order, the largest first, each to the part where it most reduces
     the squared distance to the targets. Units of one face fill the targets exactly.
@@ -79,7 +79,7 @@ def _divide(
     _, unit_of_face = np.unique(np.asarray(units), return_inverse=True)
     contents = np.zeros((int(unit_of_face.max(initial=-1)) + 1, len(faceset.classes)))
     np.add.at(contents, (unit_of_face, faceset.labels), 1)
-    # numpy promises that RandomState's stream never changes; Generator's may, and with it every published split.
+    # numpy promises that RandomState's stream never changes; Generator's may, and with it every split.
     order = np.random.RandomState(seed).permutation(len(contents))
     order = order[np.argsort(-contents[order].sum(axis=1), kind="stable")]
     room = _targets(contents.sum(axis=0), fractions)
@@ -91,8 +91,8 @@ def _divide(
     part_of_face = part_of_unit[unit_of_face]
     parts = [np.flatnonzero(part_of_face == part) for part in range(len(fractions))]
     if any(len(part) == 0 for part in parts):
-        raise DataSetError(f"{len(faceset)} faces in {len(contents)} inseparable units are too few for {purpose}: "
-                           f"a part would be empty")
+        raise DataSetError(f"{len(faceset)} faces in {len(contents)} inseparable units are too few for "
+                           f"{purpose}: a part would be empty")
     return parts
 
 
@@ -114,12 +114,13 @@ def _targets(class_sizes: np.ndarray, fractions: Sequence[float]) -> np.ndarray:
 
 
 def _warn_of_leaks(faceset: FaceSet, parts: Dict[str, np.ndarray]) -> None:
-    for what, units in (("groups (sequences or identical pictures)", faceset.groups), ("subjects", faceset.subjects)):
+    kinds = (("groups (sequences or identical pictures)", faceset.groups), ("subjects", faceset.subjects))
+    for what, units in kinds:
         crossing = _crossing(units, parts)
         if crossing:
             warnings.warn(
-                f"the split 'paper' leaks: {crossing} {what} are in more than one of train, val and test, so that "
-                f"accuracy on them is too good; 'stratified' and 'subject' keep them apart",
+                f"the split 'paper' leaks: {crossing} {what} are in more than one of train, val and test, so "
+                f"that accuracy on them is too good; 'stratified' and 'subject' keep them apart",
                 LeakWarning, stacklevel=3)
 
 
