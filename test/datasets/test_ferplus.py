@@ -77,13 +77,13 @@ def test_faces_where_at_least_seven_of_ten_agree(write_fer, fer_row, write_votes
 
 
 @pytest.mark.parametrize("votes, label, share", [
-    (dict(fear=7, surprise=3), "fear", 0.7),
-    (dict(fear=5, surprise=5), None, 0.5),
-    (dict(fear=4, unknown=6), None, 0.4),
-    (dict(fear=4, unknown=3, NF=3), "fear", 0.4),
-    (dict(NF=10), None, 0.0),
-    (dict(), None, 0.0),
-    (dict(contempt=9), "contempt", 1.0),
+    ({"fear": 7, "surprise": 3}, "fear", 0.7),
+    ({"fear": 5, "surprise": 5}, None, 0.5),
+    ({"fear": 4, "unknown": 6}, None, 0.4),
+    ({"fear": 4, "unknown": 3, "NF": 3}, "fear", 0.4),
+    ({"NF": 10}, None, 0.0),
+    ({}, None, 0.0),
+    ({"contempt": 9}, "contempt", 1.0),
 ])
 def test_majority_and_agreement(votes, label, share):
     winner = majority(counts(**votes))
