@@ -1,0 +1,102 @@
+"""`siamese-emotion train`: learn an embedding from a configuration and your copy of a data set."""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, List, Optional
+
+import typer
+
+from siamese_emotion_ros.cli.errors import reported
+
+if TYPE_CHECKING:
+    from siamese_emotion_ros.training.config import TrainingConfig
+    from siamese_emotion_ros.training.train import TrainingResult
+
+
+def train(
+    overrides: Optional[List[str]] = typer.Argument(
+        None, metavar="[SECTION.KEY=VALUE]...", help="Changes to the configuration, such as trainer.epochs=10."
+    ),
+    config: Optional[str] = typer.Option(
+        None, help="YAML file, or the name of a shipped one: paper_fer2013_a, paper_fer2013_b, paper_ckplus, …"
+    ),
+    data_root: Optional[Path] = typer.Option(None, help="Your copy of the data set (sets data.root)."),
+    output: Path = typer.Option(..., help="Folder of the run: model, checkpoints, logs, configuration."),
+    resume: bool = typer.Option(False, "--resume", help="Go on with the run in OUTPUT from its last checkpoint."),
+    stage: Optional[str] = typer.Option(None, help="embedding, or head: a classification head over a model's embeddings."),
+    progress: bool = typer.Option(True, help="Show a progress bar."),
+) -> None:
+    """Train a network and write OUTPUT/model.safetensors; Ctrl-C leaves a run that --resume goes on with."""
+    with reported():
+        _train(list(overrides or []), config, data_root, output, resume, stage, progress)
+
+
+def _train(
+    overrides: List[str], name: Optional[str], data_root: Optional[Path], output: Path, resume: bool,
+    stage: Optional[str], progress: bool,
+) -> None:
+    from siamese_emotion_ros.cli.loading import load_faces
+    from siamese_emotion_ros.training.config import ConfigError
+    from siamese_emotion_ros.training.loading import prepare
+    from siamese_emotion_ros.training.train import open_run
+    from siamese_emotion_ros.training.train import train as run
+
+    if data_root is not None:
+        overrides.append(f"data.root={_quoted(str(data_root))}")
+    if stage is not None:
+        overrides.append(f"stage={stage}")
+    config = _read(name, overrides, output, resume)
+    if config.data.root is None:
+        raise ConfigError(f"data.root is not set: say where your copy of {config.data.dataset} lies with --data-root")
+    open_run(config, output, resume)  # before the data set is read, which takes a while
+    faces = load_faces(config.data.dataset, Path(config.data.root), **dict(config.data.options))
+    result = run(config, prepare(faces, config), output, resume, progress)
+    _report(result, output)
+
+
+def _read(name: Optional[str], overrides: List[str], output: Path, resume: bool) -> "TrainingConfig":
+    from siamese_emotion_ros.training.config import ConfigError, read_config
+
+    if name is None:
+        if not resume:
+            raise ConfigError("no configuration: name one with --config, such as --config paper_fer2013_a")
+        return read_config(output / "config.yaml", overrides)
+    return read_config(config_path(name), overrides)
+
+
+def config_path(name: str) -> Path:
+    """The file that `--config` names: a path, or a shipped configuration without its ending."""
+    from siamese_emotion_ros.shipped import shipped_path
+    from siamese_emotion_ros.training.config import ConfigError
+
+    path = Path(name)
+    if path.suffix in (".yaml", ".yml") or path.exists():
+        return path
+    folder = shipped_path("config", "training")
+    shipped = folder / f"{name}.yaml"
+    if not shipped.is_file():
+        known = ", ".join(sorted(file.stem for file in folder.glob("*.yaml")))
+        raise ConfigError(f"no configuration {name!r}: expected a YAML file or one of {known}")
+    return shipped
+
+
+def _quoted(text: str) -> str:
+    import json
+
+    return json.dumps(text)
+
+
+def _report(result: "TrainingResult", output: Path) -> None:
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    if result.history:
+        last = result.history[-1]
+        figures = ", ".join(f"{name} {value:.4g}" for name, value in last.items() if name != "epoch")
+        console.print(f"epoch {last['epoch']}: {figures}")
+    if result.best_epoch is not None:
+        console.print(f"best epoch {result.best_epoch}: {result.best_score:.4f}")
+    if result.model is not None:
+        console.print(f"wrote {result.model} ({result.fingerprint[:12] if result.fingerprint else ''})")
+    if not result.finished:
+        console.print(f"interrupted; go on with: siamese-emotion train --resume --output {output}")

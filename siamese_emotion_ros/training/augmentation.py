@@ -1,0 +1,116 @@
+"""Random changes of training faces, batch by batch, on the device where they lie."""
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from siamese_emotion_ros.training.config import AugmentationConfig
+
+
+def generator_for(device: torch.device, *numbers: int) -> torch.Generator:
+    """A random generator on `device` that is a pure function of `numbers`, such as (seed, epoch, step, rank)."""
+    generator = torch.Generator(device=device)
+    state = np.random.SeedSequence(numbers).generate_state(2, np.uint32)
+    generator.manual_seed(int(state[0]) << 31 ^ int(state[1]))
+    return generator
+
+
+class Augmentation:
+    """Changes a batch of faces as an AugmentationConfig says; every face draws its own numbers."""
+
+    def __init__(self, config: AugmentationConfig) -> None:
+        self._config = config
+
+    def __call__(self, faces: Tensor, generator: torch.Generator) -> Tensor:
+        """Changed copies of `faces` [N, 1, H, W] (uint8, or float in 0..255), float32 in 0..255."""
+        faces = faces.float()
+        config = self._config
+        if config.flip or config.rotation or config.scale or config.translation:
+            faces = self._move(faces, generator)
+        if config.low_resolution:
+            faces = self._lower_resolution(faces, generator)
+        if config.blur:
+            faces = self._blur(faces, generator)
+        if config.gamma or config.contrast or config.brightness:
+            faces = self._relight(faces, generator)
+        if config.noise:
+            deviation = 255 * config.noise * _uniform(faces, generator)
+            faces = faces + deviation * _normal(faces, generator)
+        if config.cutout:
+            faces = self._cut_out(faces, generator)
+        return faces.clamp(0, 255)
+
+    def _move(self, faces: Tensor, generator: torch.Generator) -> Tensor:
+        """Flip, rotation, scale and translation in one bilinear resampling; beyond the edge the edge is repeated."""
+        config = self._config
+        angle = math.radians(config.rotation) * _signed(faces, generator)
+        scale = 1 + config.scale * _signed(faces, generator)
+        shift = 2 * config.translation * torch.cat([_signed(faces, generator), _signed(faces, generator)], dim=2)
+        mirror = torch.where(_uniform(faces, generator) < config.flip, -1.0, 1.0)
+        cosine, sine = angle.cos() * scale, angle.sin() * scale
+        rows = torch.cat([cosine * mirror, -sine, sine * mirror, cosine], dim=2).reshape(-1, 2, 2)
+        theta = torch.cat([rows, shift.reshape(-1, 2, 1)], dim=2)
+        grid = F.affine_grid(theta, list(faces.shape), align_corners=False)
+        return F.grid_sample(faces, grid, mode="bilinear", padding_mode="border", align_corners=False)
+
+    def _lower_resolution(self, faces: Tensor, generator: torch.Generator) -> Tensor:
+        """A half or a quarter of the resolution, as a face far from the camera has."""
+        wanted = _uniform(faces, generator)
+        for factor, share in ((2, 1.0), (4, 0.5)):
+            small = F.interpolate(faces, scale_factor=1 / factor, mode="area")
+            coarse = F.interpolate(small, size=list(faces.shape[2:]), mode="bilinear", align_corners=False)
+            faces = torch.where(wanted < share * self._config.low_resolution, coarse, faces)
+        return faces
+
+    def _blur(self, faces: Tensor, generator: torch.Generator) -> Tensor:
+        deviation = (self._config.blur * _uniform(faces, generator)).clamp_min(1e-3)
+        radius = max(1, math.ceil(2 * self._config.blur))
+        offsets = torch.arange(-radius, radius + 1, device=faces.device, dtype=faces.dtype)
+        kernels = torch.softmax(-offsets.pow(2) / (2 * deviation[:, 0].pow(2)), dim=2)
+        # One kernel per face: faces become channels of one grouped convolution.
+        padded = F.pad(faces, [radius] * 4, mode="replicate").transpose(0, 1)
+        across = F.conv2d(padded, kernels[:, :, None, :].reshape(-1, 1, 1, len(offsets)), groups=len(faces))
+        down = F.conv2d(across, kernels.reshape(-1, 1, len(offsets), 1), groups=len(faces))
+        return down.transpose(0, 1)
+
+    def _relight(self, faces: Tensor, generator: torch.Generator) -> Tensor:
+        config = self._config
+        gamma = torch.exp2(config.gamma * _signed(faces, generator))
+        contrast = 1 + config.contrast * _signed(faces, generator)
+        brightness = 255 * config.brightness * _signed(faces, generator)
+        faces = 255 * (faces / 255).clamp(0, 1).pow(gamma)
+        middle = faces.mean(dim=(2, 3), keepdim=True)
+        return (faces - middle) * contrast + middle + brightness
+
+    def _cut_out(self, faces: Tensor, generator: torch.Generator) -> Tensor:
+        """Cover a rectangle of up to half of each side with the face's mean grey, as a hand or a cup would."""
+        height, width = faces.shape[2:]
+        inside = _between(faces, generator, height).transpose(2, 3) & _between(faces, generator, width)
+        covered = inside & (_uniform(faces, generator) < self._config.cutout)
+        return torch.where(covered, faces.mean(dim=(2, 3), keepdim=True), faces)
+
+
+def _uniform(faces: Tensor, generator: torch.Generator) -> Tensor:
+    """A number in 0..1 for each face, as [N, 1, 1, 1]."""
+    return torch.rand(len(faces), 1, 1, 1, device=faces.device, generator=generator)
+
+
+def _signed(faces: Tensor, generator: torch.Generator) -> Tensor:
+    """A number in -1..1 for each face, as [N, 1, 1, 1]."""
+    return 2 * _uniform(faces, generator) - 1
+
+
+def _normal(faces: Tensor, generator: torch.Generator) -> Tensor:
+    return torch.randn(faces.shape, device=faces.device, generator=generator)
+
+
+def _between(faces: Tensor, generator: torch.Generator, side: int) -> Tensor:
+    """Which of `side` positions lie in a random interval of at most half of them, as bool [N, 1, 1, side]."""
+    length = side * (0.1 + 0.4 * _uniform(faces, generator))
+    start = (side - length) * _uniform(faces, generator)
+    position = torch.arange(side, device=faces.device) + 0.5
+    return (position >= start) & (position < start + length)

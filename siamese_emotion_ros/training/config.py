@@ -1,0 +1,370 @@
+"""A training run as checked, immutable values: read from YAML, changed by `key.sub=value`, written next to the result."""
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import hashlib
+import math
+import typing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+
+import yaml
+
+from siamese_emotion_ros.recognition.emotions import parse_label_set
+from siamese_emotion_ros.recognition.networks import NETWORKS
+from siamese_emotion_ros.recognition.preprocessing import SCALINGS
+
+#: A configuration is a page of text; a larger file is something else.
+LARGEST_FILE = 1 << 20
+
+#: Loss names and the tuples of faces that each is computed over.
+LOSSES = ("contrastive", "triplet", "quadruplet", "supervised_contrastive")
+SAMPLINGS = ("balanced", "classes_by_images", "pairs", "triplets", "quadruplets")
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be run; the message names the key, its value, what was expected and what to do."""
+
+
+def option(
+    default: Any,
+    doc: str,
+    low: Optional[float] = None,
+    high: Optional[float] = None,
+    choices: Optional[Sequence[str]] = None,
+) -> Any:
+    """A field of a configuration section with its meaning and the values it may have (`low` and `high` included)."""
+    metadata = {"doc": doc, "low": low, "high": high, "choices": tuple(choices) if choices else None}
+    if isinstance(default, dict):
+        return dataclasses.field(default_factory=dict, metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which faces are learned from."""
+
+    dataset: str = option("fer2013", "data set", choices=("fer2013", "ckplus", "kdef", "folder"))
+    root: Optional[str] = option(None, "where your copy of the data set lies")
+    options: Mapping[str, Any] = option({}, "further options of the data set's loader")
+    classes: str = option("seven", "label set (a, b, seven, eight) or emotions such as 'anger,happiness,neutral'")
+    split: str = option("official", "how the data set is split into train, val and test")
+    soft_labels: bool = option(False, "cross-entropy learns from votes (FER+) instead of single labels")
+    limit: Optional[int] = option(None, "train on at most this many images, drawn by the seed", low=2)
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """Which network turns a face into an embedding."""
+
+    architecture: str = option("paper", "registered network")
+    embedding_dim: int = option(2048, "length of an embedding", low=2, high=8192)
+    input_size: int = option(48, "side of the square input in pixels", low=16, high=512)
+    scaling: str = option("unit", "how grey values become floats", choices=SCALINGS)
+    init_from: Optional[str] = option(None, "model file whose weights are carried over where shapes agree")
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """What is minimised."""
+
+    name: str = option("contrastive", "loss over distances", choices=LOSSES)
+    margin: float = option(1.0, "distance that different classes are pushed apart to", low=1e-6, high=1e6)
+    second_margin: float = option(0.5, "quadruplet: margin against pairs of two other classes", low=1e-6, high=1e6)
+    reduction: str = option(
+        "mean", "contrastive: how pairs become one number", choices=("mean", "balanced", "active")
+    )
+    mining: str = option("all", "tuples of a batch: every one or the hardest of each anchor", choices=("all", "hard"))
+    temperature: float = option(0.1, "supervised contrastive: temperature", low=1e-4, high=1e4)
+    cross_entropy: float = option(0.0, "weight of cross-entropy on a classification head (0 = no head)", low=0.0)
+
+
+@dataclass(frozen=True)
+class SamplingConfig:
+    """How batches are drawn."""
+
+    scheme: str = option("balanced", "what a batch consists of", choices=SAMPLINGS)
+    batch_size: int = option(180, "faces in a batch of one process", low=2, high=65536)
+    power: float = option(0.0, "class frequency: 0 = as in the data .. 1 = every class equally often", low=0, high=1)
+    classes_per_batch: int = option(5, "classes_by_images: classes in a batch", low=2)
+    positive_share: float = option(0.5, "pairs: share of pairs of one class", low=0.0, high=1.0)
+    steps_per_epoch: Optional[int] = option(None, "batches an epoch (default: each training face once)", low=1)
+
+
+@dataclass(frozen=True)
+class AugmentationConfig:
+    """What is changed in a training face; every default leaves it as it is."""
+
+    flip: float = option(0.0, "probability of mirroring left and right", low=0, high=1)
+    rotation: float = option(0.0, "largest rotation in degrees", low=0, high=180)
+    scale: float = option(0.0, "largest relative change of size", low=0, high=0.9)
+    translation: float = option(0.0, "largest shift, as a share of the side", low=0, high=1)
+    brightness: float = option(0.0, "largest change of brightness, as a share of the full range", low=0, high=1)
+    contrast: float = option(0.0, "largest relative change of contrast", low=0, high=1)
+    gamma: float = option(0.0, "largest change of gamma, in octaves", low=0, high=3)
+    noise: float = option(0.0, "largest deviation of added noise, as a share of the full range", low=0, high=1)
+    blur: float = option(0.0, "largest deviation of a Gaussian blur in pixels", low=0, high=10)
+    cutout: float = option(0.0, "probability of covering a rectangle", low=0, high=1)
+    low_resolution: float = option(0.0, "probability of halving or quartering the resolution", low=0, high=1)
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """How weights follow the gradient."""
+
+    name: str = option("adam", "optimiser", choices=("adam", "adamw"))
+    lr: float = option(1e-4, "learning rate", low=1e-9, high=10.0)
+    weight_decay: float = option(0.0, "weight decay (adamw: decoupled)", low=0.0, high=1.0)
+    schedule: str = option("constant", "learning rate over the run", choices=("constant", "cosine"))
+    warmup_steps: int = option(0, "steps over which the learning rate rises linearly", low=0)
+    gradient_clip: Optional[float] = option(None, "largest norm of the gradient", low=1e-9)
+
+
+@dataclass(frozen=True)
+class ValidationConfig:
+    """How a network is judged after an epoch: k-NN of validation faces among training anchors."""
+
+    k: int = option(15, "neighbours that vote", low=1, high=1000)
+    anchors: Optional[int] = option(3000, "training faces used as anchors (default: all)", low=1)
+    queries: Optional[int] = option(None, "validation faces that are asked (default: all)", low=1)
+    every_epochs: int = option(1, "epochs from one validation to the next", low=1)
+    monitor: str = option("top1", "score that decides which epoch is best", choices=("top1", "macro_f1"))
+    patience: Optional[int] = option(None, "stop after this many validations without a better score", low=1)
+
+
+@dataclass(frozen=True)
+class TrainerConfig:
+    """Where and how long it runs."""
+
+    epochs: int = option(100, "epochs", low=1, high=100000)
+    seed: int = option(0, "seed of weights, batches and augmentation", low=0, high=2**31 - 1)
+    precision: str = option("32-true", "arithmetic", choices=("32-true", "bf16-mixed", "16-mixed"))
+    accelerator: str = option("auto", "hardware", choices=("auto", "cpu", "gpu"))
+    devices: int = option(1, "processes on this machine, one a device", low=1, high=1024)
+    num_nodes: int = option(1, "machines", low=1, high=1024)
+    ema_decay: Optional[float] = option(None, "averaged weights: share kept at each step", low=0.0, high=0.999999)
+    checkpoint_steps: int = option(100, "steps from one checkpoint to the next (also after every epoch)", low=1)
+    export: str = option("best", "weights of model.safetensors: the best epoch's or the last", choices=("best", "last"))
+
+
+@dataclass(frozen=True)
+class HeadConfig:
+    """The paper's second stage: a fully connected classification head over frozen embeddings."""
+
+    epochs: int = option(50, "passes over the embeddings", low=1, high=100000)
+    lr: float = option(1e-3, "learning rate", low=1e-9, high=10.0)
+    weight_decay: float = option(1e-4, "weight decay", low=0.0, high=1.0)
+    batch_size: int = option(256, "embeddings in a batch", low=1)
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """One training run, complete: the same values, data and machine give the same weights."""
+
+    stage: str = option("embedding", "what is trained: the network, or a head over its embeddings",
+                        choices=("embedding", "head"))
+    data: DataConfig = dataclasses.field(default_factory=DataConfig)
+    network: NetworkConfig = dataclasses.field(default_factory=NetworkConfig)
+    loss: LossConfig = dataclasses.field(default_factory=LossConfig)
+    sampling: SamplingConfig = dataclasses.field(default_factory=SamplingConfig)
+    augmentation: AugmentationConfig = dataclasses.field(default_factory=AugmentationConfig)
+    optimizer: OptimizerConfig = dataclasses.field(default_factory=OptimizerConfig)
+    validation: ValidationConfig = dataclasses.field(default_factory=ValidationConfig)
+    trainer: TrainerConfig = dataclasses.field(default_factory=TrainerConfig)
+    head: HeadConfig = dataclasses.field(default_factory=HeadConfig)
+
+    def __post_init__(self) -> None:
+        try:
+            parse_label_set(self.data.classes)
+        except ValueError as error:
+            raise ConfigError(f"data.classes: {error}") from error
+        _check_agreement(self)
+
+    @property
+    def classes(self) -> Tuple[str, ...]:
+        """The canonical labels that are learned, in the order of the label set."""
+        return parse_label_set(self.data.classes)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over every value that can change the weights (not over where the data lies)."""
+        values = as_dict(self)
+        del values["data"]["root"]
+        return hashlib.sha256(yaml.safe_dump(values, sort_keys=True).encode()).hexdigest()
+
+
+def read_config(path: Path, overrides: Sequence[str] = ()) -> TrainingConfig:
+    """The configuration in a YAML file, with `section.key=value` texts applied on top.
+
+    Raises ConfigError, naming the file, for a file that cannot be read or holds an unknown key or a wrong value.
+    """
+    try:
+        if path.stat().st_size > LARGEST_FILE:
+            raise ConfigError(f"{path}: {path.stat().st_size} bytes, expected a YAML file of at most {LARGEST_FILE}")
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}); name a YAML file of config/training") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not YAML ({' '.join(str(error).split())})") from error
+    if values is None:
+        values = {}
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: holds a {type(values).__name__}, expected a mapping such as 'data: {{dataset: fer2013}}'")
+    for override in overrides:
+        apply_override(values, override)
+    try:
+        return from_dict(values)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def apply_override(values: Dict[str, Any], override: str) -> None:
+    """Put one `section.key=value` (value in YAML) into nested `values`, in place."""
+    key, separator, text = override.partition("=")
+    names = key.strip().split(".")
+    if not separator or not all(names):
+        raise ConfigError(f"override {override!r}: expected key=value or section.key=value, as in trainer.epochs=10")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"override {override!r}: {text!r} is not a YAML value") from error
+    section = values
+    for name in names[:-1]:
+        section = section.setdefault(name, {})
+        if not isinstance(section, dict):
+            raise ConfigError(f"override {override!r}: {name!r} is a value, not a section")
+    section[names[-1]] = value
+
+
+def from_dict(values: Mapping[str, Any]) -> TrainingConfig:
+    """The checked configuration of nested mappings; keys that are missing keep their defaults."""
+    return typing.cast(TrainingConfig, _section(TrainingConfig, values, ""))
+
+
+def as_dict(config: TrainingConfig) -> Dict[str, Any]:
+    """Nested plain mappings of every value, as YAML takes them."""
+    return dataclasses.asdict(config)
+
+
+def write_config(path: Path, config: TrainingConfig) -> None:
+    """Write every value of `config`, defaults included, as YAML that read_config reads."""
+    path.write_text(yaml.safe_dump(as_dict(config), sort_keys=False), encoding="utf-8")
+
+
+def differences(one: TrainingConfig, other: TrainingConfig) -> List[str]:
+    """`section.key: value -> value` for everything in which two configurations differ."""
+    old, new = _flat(as_dict(one)), _flat(as_dict(other))
+    return [f"{key}: {old[key]!r} -> {new[key]!r}" for key in old if old[key] != new[key]]
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Dict[str, Any]:
+    flat: Dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, dict) and key != "options":
+            flat.update(_flat(value, f"{prefix}{key}."))
+        else:
+            flat[prefix + key] = value
+    return flat
+
+
+def _section(cls: Any, values: Any, prefix: str) -> Any:
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"{prefix.rstrip('.')}: {values!r} is not a section; write its keys below it")
+    hints = typing.get_type_hints(cls)
+    fields = {field.name: field for field in dataclasses.fields(cls)}
+    unknown = [key for key in values if key not in fields]
+    if unknown:
+        near = difflib.get_close_matches(str(unknown[0]), fields, n=1, cutoff=0.4)
+        hint = f"did you mean {prefix}{near[0]}?" if near else f"known here: {', '.join(fields)}"
+        raise ConfigError(f"unknown key {prefix}{unknown[0]}; {hint}")
+    read = {}
+    for name, value in values.items():
+        if dataclasses.is_dataclass(hints[name]):
+            read[name] = _section(hints[name], value, f"{prefix}{name}.")
+        else:
+            read[name] = _value(value, hints[name], fields[name].metadata, prefix + name)
+    return cls(**read)
+
+
+def _value(value: Any, hint: Any, rule: Mapping[str, Any], key: str) -> Any:
+    optional = type(None) in typing.get_args(hint)
+    kind = next(arg for arg in typing.get_args(hint) if arg is not type(None)) if optional else hint
+    expected = _expected(kind, rule, optional)
+    if value is None and optional:
+        return None
+    if kind is float and isinstance(value, (int, str)) and not isinstance(value, bool):
+        value = _float(value)  # YAML 1.1 reads 1e-4 as text
+    if kind is str and isinstance(value, list) and key == "data.classes":
+        value = ",".join(str(item) for item in value)
+    wanted = dict if typing.get_origin(kind) is not None else kind
+    if not isinstance(value, wanted) or (wanted is int and isinstance(value, bool)):
+        raise ConfigError(f"{key} is {value!r}: expected {expected} ({rule['doc']})")
+    if wanted is float and not math.isfinite(value):
+        raise ConfigError(f"{key} is {value!r}: expected {expected} ({rule['doc']})")
+    too_low = rule["low"] is not None and value < rule["low"]
+    too_high = rule["high"] is not None and value > rule["high"]
+    if too_low or too_high or (rule["choices"] is not None and value not in rule["choices"]):
+        raise ConfigError(f"{key} is {value!r}: expected {expected} ({rule['doc']})")
+    return value
+
+
+def _float(value: Any) -> Any:
+    try:
+        return float(value)
+    except ValueError:
+        return value
+
+
+def _expected(kind: Any, rule: Mapping[str, Any], optional: bool) -> str:
+    names = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+    text = names.get(kind, "a mapping")
+    if rule["choices"] is not None:
+        text = "one of " + ", ".join(rule["choices"])
+    if rule["low"] is not None:
+        text += f" from {rule['low']:g}"
+    if rule["high"] is not None:
+        text += f" up to {rule['high']:g}"
+    return text + (" or null" if optional else "")
+
+
+def _check_agreement(config: TrainingConfig) -> None:
+    loss, sampling = config.loss, config.sampling
+    tuples = {"pairs": ("contrastive", 2), "triplets": ("triplet", 3), "quadruplets": ("quadruplet", 4)}
+    if sampling.scheme in tuples:
+        name, size = tuples[sampling.scheme]
+        if loss.name != name:
+            raise ConfigError(
+                f"sampling.scheme {sampling.scheme} goes with loss.name {name}, not {loss.name}: "
+                "change one of them, or use sampling.scheme balanced"
+            )
+        if sampling.batch_size % size:
+            raise ConfigError(
+                f"sampling.batch_size is {sampling.batch_size}: expected a multiple of {size} for {sampling.scheme}"
+            )
+        if loss.mining == "hard":
+            raise ConfigError(f"loss.mining hard needs whole batches: use sampling.scheme balanced, not {sampling.scheme}")
+    elif loss.name == "quadruplet" and loss.mining == "all":
+        raise ConfigError(
+            "loss.name quadruplet over every quadruplet of a batch is too many: "
+            "set loss.mining=hard or sampling.scheme=quadruplets"
+        )
+    if loss.name == "quadruplet" and len(config.classes) < 3:
+        raise ConfigError("loss.name quadruplet needs three classes: name more in data.classes or use triplet")
+    if sampling.scheme == "classes_by_images":
+        if sampling.classes_per_batch > len(config.classes):
+            raise ConfigError(
+                f"sampling.classes_per_batch is {sampling.classes_per_batch}: data.classes names {len(config.classes)}"
+            )
+        if sampling.batch_size % sampling.classes_per_batch:
+            raise ConfigError(
+                f"sampling.batch_size is {sampling.batch_size}: "
+                f"expected a multiple of sampling.classes_per_batch ({sampling.classes_per_batch})"
+            )
+    if config.network.architecture not in NETWORKS:
+        raise ConfigError(
+            f"network.architecture is {config.network.architecture!r}: expected one of {', '.join(sorted(NETWORKS))}"
+        )
+    if config.stage == "head" and config.network.init_from is None:
+        raise ConfigError("stage head trains over a finished network: set network.init_from to its model.safetensors")

@@ -1,0 +1,134 @@
+"""The LightningModule: one network that sees all faces of a batch (the siamese branches share every weight)."""
+from __future__ import annotations
+
+import math
+import time
+from typing import Any, Dict, List, Optional, Tuple
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from siamese_emotion_ros.recognition.networks import build_network
+from siamese_emotion_ros.training.augmentation import Augmentation, generator_for
+from siamese_emotion_ros.training.averaging import AveragedNetwork
+from siamese_emotion_ros.training.config import OptimizerConfig, TrainingConfig
+from siamese_emotion_ros.training.data import Batch, Probe, scale
+from siamese_emotion_ros.training.losses import make_loss
+from siamese_emotion_ros.training.scoring import neighbor_scores
+
+
+class SiameseModule(pl.LightningModule):
+    """Augments, embeds and compares the faces of a batch; judges itself by k-NN after an epoch.
+
+    All randomness of a step comes from (seed, epoch, step, rank), never from the state of a generator: a resumed step
+    is the same as an unbroken run's. Distances are taken among the faces of one process; a distributed run averages
+    the gradients of its processes.
+    """
+
+    def __init__(self, config: TrainingConfig, rows_per_tuple: int, total_steps: int) -> None:
+        super().__init__()
+        self.config = config
+        network = build_network(config.network.architecture, config.network.input_size, config.network.embedding_dim)
+        self.network = network.to(memory_format=torch.channels_last)
+        self.distance_loss = make_loss(config.loss)
+        self.head: Optional[nn.Linear] = None
+        if config.loss.cross_entropy > 0:
+            self.head = nn.Linear(config.network.embedding_dim, len(config.classes))
+        self.averaged: Optional[AveragedNetwork] = None
+        self._augment = Augmentation(config.augmentation)
+        self._rows_per_tuple = rows_per_tuple
+        self._total_steps = total_steps
+        self._probed: Dict[bool, List[Tuple[np.ndarray, np.ndarray]]] = {True: [], False: []}
+        #: Scores of the last validation.
+        self.scores: Dict[str, float] = {}
+        #: Seconds spent on augmentation since the start.
+        self.augmentation_seconds = 0.0
+
+    def start_averaging(self) -> None:
+        """Make the averaged copy, from the weights as they are now, when the configuration asks for one."""
+        if self.config.trainer.ema_decay is not None:
+            self.averaged = AveragedNetwork(self.network, self.config.trainer.ema_decay)
+
+    @property
+    def exported_network(self) -> nn.Module:
+        """The network that is validated and written: the averaged one where there is one."""
+        return self.network if self.averaged is None else self.averaged.network
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """The loss of a batch."""
+        started = time.perf_counter()
+        seed = self.config.trainer.seed
+        faces = self._augment(
+            batch.faces, generator_for(batch.faces.device, seed, batch.epoch, batch.step, self.global_rank)
+        )
+        inputs = scale(faces, self.config.network.scaling).contiguous(memory_format=torch.channels_last)
+        self.augmentation_seconds += time.perf_counter() - started
+        # Layers that draw numbers of their own (dropout) resume exactly, too.
+        torch.manual_seed(seed + 1_000_003 * batch.epoch + 97 * batch.step + self.global_rank)
+        embeddings = self.network(inputs)
+        loss = self.distance_loss(embeddings, batch.labels, self._rows(batch))
+        if self.head is not None:
+            targets = batch.labels if batch.soft_labels is None else batch.soft_labels
+            loss = loss + self.config.loss.cross_entropy * F.cross_entropy(self.head(embeddings).float(), targets)
+        if not torch.isfinite(loss):
+            raise FloatingPointError(
+                f"the loss is {loss.item()} in epoch {batch.epoch}, step {batch.step}: "
+                "lower optimizer.lr, set optimizer.gradient_clip or use trainer.precision=32-true"
+            )
+        self.log("train_loss", loss.detach(), prog_bar=True, batch_size=len(faces))
+        return loss
+
+    def _rows(self, batch: Batch) -> Optional[Tensor]:
+        if self._rows_per_tuple == 1:
+            return None
+        return torch.arange(len(batch.labels), device=batch.labels.device).reshape(-1, self._rows_per_tuple)
+
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        """Step, then let the averaged weights follow."""
+        super().optimizer_step(*args, **kwargs)
+        if self.averaged is not None:
+            self.averaged.follow(self.network)
+
+    def on_validation_epoch_start(self) -> None:
+        """Forget the embeddings of the last validation."""
+        self._probed = {True: [], False: []}
+
+    def validation_step(self, probe: Probe, batch_idx: int) -> None:
+        """Embed a part of the anchors or queries."""
+        inputs = scale(probe.faces, self.config.network.scaling).contiguous(memory_format=torch.channels_last)
+        embeddings = self.exported_network(inputs).float().cpu().numpy()
+        self._probed[probe.anchors].append((embeddings, probe.labels.cpu().numpy()))
+
+    def on_validation_epoch_end(self) -> None:
+        """Score the queries' k-NN among the anchors. Every process embeds them all, so all agree on the best epoch."""
+        (anchors, anchor_labels), (queries, query_labels) = (
+            [np.concatenate(column) for column in zip(*self._probed[kind])] for kind in (True, False)
+        )
+        n_classes = len(self.config.classes)
+        self.scores = neighbor_scores(
+            anchors, anchor_labels, queries, query_labels, self.config.validation.k, n_classes
+        )
+        self._probed = {True: [], False: []}
+        self.log_dict({f"val_{name}": value for name, value in self.scores.items()}, prog_bar=True)
+
+    def configure_optimizers(self) -> Any:
+        """The optimiser, and its learning rate over the steps of the whole run."""
+        config = self.config.optimizer
+        kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.name]
+        trained = [weight for weight in self.parameters() if weight.requires_grad]
+        optimizer = kind(trained, lr=config.lr, weight_decay=config.weight_decay)
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: lr_factor(config, step, self._total_steps)
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def lr_factor(config: OptimizerConfig, step: int, total_steps: int) -> float:
+    """The learning rate of `step` (from 0) as a share of config.lr: a linear rise, then constant or half a cosine."""
+    rise = min(1.0, (step + 1) / config.warmup_steps) if config.warmup_steps else 1.0
+    if config.schedule == "constant":
+        return rise
+    return rise * 0.5 * (1 + math.cos(math.pi * min(step / max(total_steps, 1), 1.0)))

@@ -1,0 +1,228 @@
+"""One training run, from data in memory to model.safetensors: start, stop, resume."""
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import threading
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Mapping, Optional
+
+import lightning
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.callbacks import Callback, RichProgressBar
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from siamese_emotion_ros.recognition.artifacts import ModelSpec, write_model
+from siamese_emotion_ros.training.config import (
+    ConfigError, TrainingConfig, differences, read_config, write_config,
+)
+from siamese_emotion_ros.training.data import BatchLoader, TrainingData, ProbeLoader
+from siamese_emotion_ros.training.module import SiameseModule
+from siamese_emotion_ros.training.recorder import BEST, EPOCHS, LAST, RunRecorder
+from siamese_emotion_ros.training.sampling import BatchSampler
+from siamese_emotion_ros.training.transfer import carry_over
+
+MODEL, CONFIG = "model.safetensors", "config.yaml"
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """How a run ended: its model file (None when it stopped before there was one) and its figures.
+
+    finished is False when it was interrupted and can be resumed; history has one row of figures per epoch.
+    """
+
+    model: Optional[Path]
+    fingerprint: Optional[str]
+    finished: bool
+    best_epoch: Optional[int]
+    best_score: Optional[float]
+    history: List[Dict[str, Any]]
+
+
+def train(
+    config: TrainingConfig, data: TrainingData, folder: Path, resume: bool = False, progress_bar: bool = True
+) -> TrainingResult:
+    """Train as `config` says and write model.safetensors, config.yaml, epochs.csv and checkpoints into `folder`.
+
+    With `resume`, goes on from the folder's last checkpoint; on a CPU the result is then the same, bit for bit, as that
+    of a run that was never stopped. Ctrl-C ends the run after the step in work with a checkpoint and the best model so
+    far; a second Ctrl-C ends it at once. Raises ConfigError when `folder` holds another run.
+    """
+    checkpoint = open_run(config, folder, resume)
+    pl.seed_everything(config.trainer.seed, verbose=False)
+    world_size = config.trainer.devices * config.trainer.num_nodes
+    sampler = BatchSampler(data.labels.numpy()[data.train], config.sampling, config.trainer.seed, world_size)
+    loader = BatchLoader(data, sampler)
+    module = SiameseModule(config, sampler.rows_per_tuple, sampler.steps * config.trainer.epochs)
+    if config.network.init_from is not None and checkpoint is None:
+        carry_over(Path(config.network.init_from), module.network, config.network)
+    module.start_averaging()
+    recorder = RunRecorder(config, folder, loader)
+    validation = config.validation
+    probes = ProbeLoader(data, validation.anchors, validation.queries, config.trainer.seed)
+    with _quiet(), _stopping_gently(recorder):
+        trainer = _trainer(config, folder, recorder, progress_bar)
+        trainer.fit(module, loader, probes, ckpt_path=None if checkpoint is None else str(checkpoint), **_no_pickle())
+    finished = not recorder.interrupted
+    fingerprint = None
+    if trainer.is_global_zero:
+        fingerprint = export(config, data, folder, recorder)
+    return TrainingResult(
+        model=folder / MODEL if fingerprint else None,
+        fingerprint=fingerprint,
+        finished=finished,
+        best_epoch=recorder.best_epoch,
+        best_score=recorder.best_score,
+        history=recorder.history,
+    )
+
+
+def open_run(config: TrainingConfig, folder: Path, resume: bool) -> Optional[Path]:
+    """Make `folder` this run's, and return the checkpoint to go on from (None at the start of a run)."""
+    last = folder / LAST
+    if not _is_first_process():  # the first process has made the folder and asked all questions
+        return last if resume and last.is_file() else None
+    if resume:
+        if not (folder / CONFIG).is_file():
+            raise ConfigError(f"{folder} holds no run to resume ({CONFIG} is missing): start one without --resume")
+        changed = differences(read_config(folder / CONFIG), config)
+        changed = [text for text in changed if not text.startswith("data.root:")]
+        if changed:
+            raise ConfigError(
+                f"{folder} was started with another configuration ({'; '.join(changed)}): "
+                "resume without changes, or start a new run in another folder"
+            )
+        return last if last.is_file() else None
+    if last.exists() or (folder / MODEL).exists():
+        raise ConfigError(f"{folder} already holds a run: go on with --resume, or choose another --output")
+    folder.mkdir(parents=True, exist_ok=True)
+    write_config(folder / CONFIG, config)
+    return None
+
+
+def export(config: TrainingConfig, data: TrainingData, folder: Path, recorder: RunRecorder) -> Optional[str]:
+    """Write the folder's model.safetensors from its best (or last) checkpoint; None when there is none yet."""
+    source = folder / (BEST if config.trainer.export == "best" else LAST)
+    if not source.is_file():
+        source = folder / LAST
+    if not source.is_file():
+        return None
+    checkpoint = torch.load(str(source), map_location="cpu", weights_only=True)
+    provenance = {**data.provenance, **_run_provenance(config, checkpoint, recorder)}
+    network = config.network
+    state = exported_state(checkpoint["state_dict"])
+    spec = ModelSpec(
+        architecture=network.architecture,
+        input_size=network.input_size,
+        embedding_dim=network.embedding_dim,
+        scaling=network.scaling,
+        head_classes=config.classes if "head.weight" in state else (),
+        provenance=provenance,
+    )
+    return write_model(folder / MODEL, state, spec)
+
+
+def exported_state(state: Mapping[str, torch.Tensor]) -> Dict[str, torch.Tensor]:
+    """The weights that a checkpoint's module would export: averaged ones where there are any, and the head."""
+    prefix = "averaged.network." if any(name.startswith("averaged.network.") for name in state) else "network."
+    weights = {name[len(prefix):]: value for name, value in state.items() if name.startswith(prefix)}
+    weights.update({name: value for name, value in state.items() if name.startswith("head.")})
+    return weights
+
+
+def _run_provenance(
+    config: TrainingConfig, checkpoint: Mapping[str, Any], recorder: RunRecorder
+) -> Dict[str, str]:
+    epoch = int(checkpoint["epoch"])
+    rows = [row for row in recorder.history if row["epoch"] == epoch]
+    scores = {name: f"{value:.4f}" for row in rows for name, value in row.items() if name.startswith("val_")}
+    return {
+        "config": config.fingerprint,
+        "loss": config.loss.name,
+        "seed": str(config.trainer.seed),
+        "epoch": str(epoch),
+        "steps": str(checkpoint["global_step"]),
+        "torch": torch.__version__,
+        "lightning": lightning.__version__,
+        **scores,
+    }
+
+
+def _is_first_process() -> bool:
+    """Whether this process speaks for the run: the first of the first machine, by any launcher's environment."""
+    names = ("RANK", "SLURM_PROCID", "NODE_RANK", "GROUP_RANK", "LOCAL_RANK")
+    return all(os.environ.get(name, "0") == "0" for name in names)
+
+
+def _trainer(config: TrainingConfig, folder: Path, recorder: RunRecorder, progress_bar: bool) -> pl.Trainer:
+    where = config.trainer
+    callbacks: List[Callback] = [recorder]
+    if progress_bar:
+        callbacks.append(RichProgressBar(leave=True))
+    return pl.Trainer(
+        accelerator=where.accelerator,
+        devices=where.devices,
+        num_nodes=where.num_nodes,
+        strategy="ddp" if where.devices * where.num_nodes > 1 else "auto",
+        precision=where.precision,  # type: ignore[arg-type]
+        max_epochs=where.epochs,
+        gradient_clip_val=config.optimizer.gradient_clip,
+        check_val_every_n_epoch=config.validation.every_epochs,
+        callbacks=callbacks,
+        logger=TensorBoardLogger(str(folder), name="tensorboard", version=""),
+        log_every_n_steps=10,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+        enable_checkpointing=False,
+        enable_progress_bar=progress_bar,
+        enable_model_summary=False,
+        deterministic="warn" if where.accelerator != "cpu" else None,
+    )
+
+
+def _no_pickle() -> Dict[str, Any]:
+    """Have checkpoints read without unpickling, where this Lightning can be told to."""
+    import inspect
+
+    return {"weights_only": True} if "weights_only" in inspect.signature(pl.Trainer.fit).parameters else {}
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep back Lightning's advice that does not apply to faces that lie in memory."""
+    logger = logging.getLogger("lightning.pytorch.utilities.rank_zero")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*")
+        warnings.filterwarnings("ignore", message=".*is not a.*DataLoader.*")
+        warnings.filterwarnings("ignore", message=".*module\\(s\\) in eval mode.*")
+        warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+        yield
+    logger.setLevel(level)
+
+
+@contextlib.contextmanager
+def _stopping_gently(recorder: RunRecorder) -> Iterator[None]:
+    """The first Ctrl-C asks the recorder to stop; the second interrupts as usual."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def stop(number: int, frame: Any) -> None:
+        recorder.request_stop()
+        signal.signal(signal.SIGINT, before)
+        os.write(2, b"\nstopping after this step (or its validation); Ctrl-C again to stop at once\n")
+
+    signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
