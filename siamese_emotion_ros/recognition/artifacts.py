@@ -5,9 +5,9 @@ import hashlib
 import json
 import os
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Dict, Mapping, NamedTuple, Optional, Tuple, Union
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple, Union
 
 import numpy as np
 import safetensors
@@ -89,7 +89,8 @@ def write_model(
     for name, tensor in state.items():
         array = np.ascontiguousarray(tensor.detach().cpu().numpy())
         if array.dtype.kind == "f":
-            array = array.astype(np.float16 if half else np.float32)
+            with np.errstate(over="ignore"):  # what overflows is refused below, by name
+                array = array.astype(np.float16 if half else np.float32)
         weights[name] = array
     _check_finite(weights, "weights")
     metadata = {
@@ -129,10 +130,9 @@ def write_gallery(path: PathLike, gallery: Gallery, half: bool = False) -> str:
 
     `half` stores the embeddings as float16: half the size, and a slightly different gallery.
     """
-    if half:
-        rounded = gallery.embeddings.astype(np.float16)
-        gallery = _rounded(gallery, rounded.astype(np.float32))
-    tensors = {"embeddings": rounded if half else gallery.embeddings, "labels": gallery.labels}
+    stored = gallery.embeddings.astype(np.float16 if half else np.float32)
+    gallery = replace(gallery, embeddings=stored.astype(np.float32))
+    tensors = {"embeddings": stored, "labels": gallery.labels}
     if gallery.images is not None:
         tensors["images"] = gallery.images
     metadata = {
@@ -148,12 +148,6 @@ def write_gallery(path: PathLike, gallery: Gallery, half: bool = False) -> str:
     return gallery.fingerprint
 
 
-def _rounded(gallery: Gallery, embeddings: np.ndarray) -> Gallery:
-    from dataclasses import replace
-
-    return replace(gallery, embeddings=embeddings)
-
-
 def read_gallery(path: PathLike) -> Gallery:
     """Read and check a gallery file; ArtifactError for anything that is not a usable gallery."""
     tensors, metadata = _read(path, GALLERY_FORMAT, "gallery")
@@ -161,9 +155,7 @@ def read_gallery(path: PathLike) -> Gallery:
         missing = {"embeddings", "labels"} - set(tensors)
         if missing:
             raise ValueError(f"it holds no {' and no '.join(sorted(missing))}: build the gallery again")
-        threshold = json.loads(_text(metadata, "threshold"))
-        if threshold is not None and not isinstance(threshold, (int, float)):
-            raise ValueError(f"threshold is {threshold!r}: expected a distance or null")
+        threshold = _json(metadata, "threshold", (int, float, type(None)))
         return Gallery(
             embeddings=_float32(tensors["embeddings"]),
             labels=tensors["labels"],
@@ -212,7 +204,8 @@ def _read(path: PathLike, expected: str, what: str) -> Tuple[Dict[str, np.ndarra
         raise ArtifactError(f"{path}: cannot be read ({error.strerror}): check the file's permissions") from error
     except (safetensors.SafetensorError, ValueError, KeyError, TypeError) as error:
         raise ArtifactError(
-            f"{path}: not a whole safetensors file ({error}): it may be truncated, still being written, or something else"
+            f"{path}: not a whole safetensors file ({error}): "
+            "it may be truncated, still being written, or something else"
         ) from error
     found = metadata.get("format")
     if found != expected:
@@ -239,17 +232,19 @@ def _integer(metadata: Mapping[str, str], key: str) -> int:
     return int(text)
 
 
-def _json(metadata: Mapping[str, str], key: str, kind: type):
+def _json(metadata: Mapping[str, str], key: str, kinds: Union[type, Tuple[type, ...]]) -> Any:
+    """The JSON value under `key`, which is one of `kinds`."""
+    text = _text(metadata, key)
     try:
-        value = json.loads(_text(metadata, key))
+        value = json.loads(text)
     except (json.JSONDecodeError, RecursionError) as error:
         raise ValueError(f"{key} in its metadata is not JSON: write it again with this package") from error
-    if not isinstance(value, kind):
-        raise ValueError(f"{key} in its metadata is a {type(value).__name__}: expected a {kind.__name__}")
+    if not isinstance(value, kinds):
+        raise ValueError(f"{key} in its metadata is {text[:40]!r}: write it again with this package")
     return value
 
 
-def _strings(metadata: Mapping[str, str], key: str):
+def _strings(metadata: Mapping[str, str], key: str) -> List[str]:
     values = _json(metadata, key, list)
     if not all(isinstance(value, str) for value in values):
         raise ValueError(f"{key} in its metadata holds something other than text: expected a list of strings")
@@ -284,5 +279,5 @@ def _model_fingerprint(spec: ModelSpec, weights: Mapping[str, np.ndarray]) -> st
     digest.update(json.dumps([spec.architecture, spec.input_size, spec.embedding_dim, spec.scaling]).encode())
     for name in sorted(set(weights) - {HEAD_WEIGHT, HEAD_BIAS}):
         digest.update(f"{name} {weights[name].dtype} {weights[name].shape}".encode())
-        digest.update(np.ascontiguousarray(weights[name]))
+        digest.update(np.ascontiguousarray(weights[name]).data)
     return digest.hexdigest()

@@ -31,7 +31,8 @@ def condense(gallery: Gallery, per_class: int, method: str = "kmeans", seed: int
         f"{label}/prototype{i}" for label, means in zip(gallery.classes, prototypes) for i in range(len(means))
     )
     return replace(
-        gallery, embeddings=np.concatenate(prototypes), labels=labels, names=names, k=min(gallery.k, len(labels)), images=None
+        gallery,
+        embeddings=np.concatenate(prototypes), labels=labels, names=names, images=None, k=min(gallery.k, len(labels)),
     )
 
 

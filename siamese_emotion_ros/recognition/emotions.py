@@ -1,4 +1,4 @@
-"""The names of emotions: the canonical labels, the label sets of the paper, and what data sets and ROS4HRI call them."""
+"""The names of emotions: canonical labels, the paper's label sets, and the words of data sets and ROS4HRI."""
 from __future__ import annotations
 
 from typing import Dict, Sequence, Tuple

@@ -1,4 +1,4 @@
-"""A gallery: labelled anchor embeddings that a face is compared with, and how one is built, restricted and condensed."""
+"""A gallery: the labelled anchor embeddings that a face is compared with."""
 from __future__ import annotations
 
 import hashlib
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Optional, Sequence, Tuple
 import numpy as np
 
 from siamese_emotion_ros.recognition.emotions import UNKNOWN
+from siamese_emotion_ros.recognition.preprocessing import resize, to_gray
 
 if TYPE_CHECKING:
     from siamese_emotion_ros.recognition.model import EmbeddingModel
@@ -42,12 +43,18 @@ class Gallery:
     def __post_init__(self) -> None:
         embeddings, labels = self.embeddings, self.labels
         if embeddings.dtype != np.float32 or embeddings.ndim != 2 or 0 in embeddings.shape:
-            raise ValueError(f"embeddings are {embeddings.dtype} {embeddings.shape}: expected float32 [anchors, dimensions]")
+            raise ValueError(
+                f"embeddings are {embeddings.dtype} {embeddings.shape}: expected float32 [anchors, dimensions]"
+            )
         if not np.isfinite(embeddings).all():
             rows = np.flatnonzero(~np.isfinite(embeddings).all(axis=1))
-            raise ValueError(f"{len(rows)} anchor(s) hold NaN or infinity, the first is number {rows[0]}: build the gallery again")
+            raise ValueError(
+                f"{len(rows)} anchor(s) hold NaN or infinity, the first is number {rows[0]}: build the gallery again"
+            )
         if labels.dtype != np.int64 or labels.shape != (len(embeddings),):
-            raise ValueError(f"labels are {labels.dtype} {labels.shape}: expected int64 [{len(embeddings)}], one per anchor")
+            raise ValueError(
+                f"labels are {labels.dtype} {labels.shape}: expected int64 [{len(embeddings)}], one per anchor"
+            )
         if len(self.names) != len(embeddings):
             raise ValueError(f"{len(self.names)} names for {len(embeddings)} anchors: expected one each")
         if len(self.classes) < 1 or len(set(self.classes)) != len(self.classes) or UNKNOWN in self.classes:
@@ -56,7 +63,9 @@ class Gallery:
             raise ValueError(f"a label index lies outside 0..{len(self.classes) - 1}, the {len(self.classes)} classes")
         empty = np.flatnonzero(self.counts == 0)
         if len(empty):
-            raise ValueError(f"no anchor for {', '.join(self.classes[c] for c in empty)}: every class needs at least one")
+            raise ValueError(
+                f"no anchor for {', '.join(self.classes[c] for c in empty)}: every class needs at least one"
+            )
         if not 1 <= self.k <= len(embeddings):
             raise ValueError(f"k is {self.k}: expected 1 to {len(embeddings)}, the number of anchors")
         if self.threshold is not None and not self.threshold > 0:
@@ -65,7 +74,9 @@ class Gallery:
             self.images.dtype != np.uint8 or self.images.ndim != 3 or len(self.images) != len(embeddings)
             or 0 in self.images.shape
         ):
-            raise ValueError(f"images are {self.images.dtype} {self.images.shape}: expected uint8 [{len(embeddings)}, H, W]")
+            raise ValueError(
+                f"images are {self.images.dtype} {self.images.shape}: expected uint8 [{len(embeddings)}, H, W]"
+            )
 
     def __len__(self) -> int:
         return len(self.embeddings)
@@ -83,10 +94,10 @@ class Gallery:
         digest.update(json.dumps(settings).encode())
         for array in (self.embeddings, self.labels) + (() if self.images is None else (self.images,)):
             digest.update(str(array.shape).encode())
-            digest.update(np.ascontiguousarray(array))
+            digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
 
-    def select(self, anchors: np.ndarray) -> "Gallery":
+    def select(self, anchors: np.ndarray) -> Gallery:
         """The gallery of the anchors at these indices, in their order; k is lowered to their number if it is larger."""
         return replace(
             self,
@@ -97,7 +108,7 @@ class Gallery:
             images=None if self.images is None else self.images[anchors],
         )
 
-    def restrict(self, classes: Sequence[str]) -> "Gallery":
+    def restrict(self, classes: Sequence[str]) -> Gallery:
         """The anchors of these classes only, in the order given; ValueError names a class the gallery does not have."""
         missing = [label for label in classes if label not in self.classes]
         if missing:
@@ -117,7 +128,7 @@ class Gallery:
 
 
 def build_gallery(
-    model: "EmbeddingModel",
+    model: EmbeddingModel,
     faces: Sequence[np.ndarray],
     labels: np.ndarray,
     classes: Sequence[str],
@@ -131,8 +142,6 @@ def build_gallery(
     `faces` are uint8 images of any size, `labels` int64 [N] indices into `classes`. With `image_size` the gallery also
     carries the faces, gray and that many pixels square, so that it can follow a change of model. ValueError as Gallery.
     """
-    from siamese_emotion_ros.recognition.preprocessing import resize, to_gray
-
     images = None if image_size is None else np.stack([resize(to_gray(face), image_size) for face in faces])
     return Gallery(
         embeddings=model.embed(faces), labels=np.asarray(labels, np.int64), classes=tuple(classes), names=tuple(names),
@@ -140,15 +149,16 @@ def build_gallery(
     )
 
 
-def reembed(gallery: Gallery, model: "EmbeddingModel") -> Gallery:
+def reembed(gallery: Gallery, model: EmbeddingModel) -> Gallery:
     """The gallery for another model, embedded anew from the images it carries; ValueError when it carries none.
 
     The threshold is dropped: a distance in one embedding space says nothing in another.
     """
     if gallery.images is None:
         raise ValueError(
-            f"the gallery was made for model {gallery.model_fingerprint[:12]} and holds embeddings only, so it cannot follow "
-            f"to model {model.fingerprint[:12]}: set model_path and gallery_path together, or build it with images"
+            f"the gallery was made for model {gallery.model_fingerprint[:12]} and holds embeddings only, so it cannot "
+            f"follow to model {model.fingerprint[:12]}: set model_path and gallery_path together, "
+            "or build it with images"
         )
     return replace(
         gallery, embeddings=model.embed(list(gallery.images)), model_fingerprint=model.fingerprint, threshold=None

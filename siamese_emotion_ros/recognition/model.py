@@ -7,7 +7,13 @@ import numpy as np
 import torch
 
 from siamese_emotion_ros.recognition.artifacts import (
-    HEAD_BIAS, HEAD_WEIGHT, ArtifactError, ModelSpec, PathLike, StoredModel, read_model,
+    HEAD_BIAS,
+    HEAD_WEIGHT,
+    ArtifactError,
+    ModelSpec,
+    PathLike,
+    StoredModel,
+    read_model,
 )
 from siamese_emotion_ros.recognition.networks import build_network
 from siamese_emotion_ros.recognition.preprocessing import preprocess
@@ -54,10 +60,11 @@ class EmbeddingModel:
                 stored.weights[HEAD_WEIGHT].astype(np.float32), stored.weights[HEAD_BIAS].astype(np.float32)
             )
         self._dtype = PRECISIONS[precision]
-        self._network = _network(stored).to(self.device, self._dtype, memory_format=torch.channels_last)
+        network = _network(stored).to(device=self.device, dtype=self._dtype)
+        self._network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @classmethod
-    def load(cls, path: PathLike, device: str = "auto", precision: str = "fp32") -> "EmbeddingModel":
+    def load(cls, path: PathLike, device: str = "auto", precision: str = "fp32") -> EmbeddingModel:
         """The model in a file; ArtifactError when it cannot be used."""
         try:
             return cls(read_model(path), device, precision)
@@ -73,8 +80,9 @@ class EmbeddingModel:
 
     def embed(self, faces: Sequence[np.ndarray]) -> np.ndarray:
         """Embeddings float32 [N, D] of N uint8 faces, each [H, W] gray or [H, W, 3] BGR of any size."""
+        size, scaling = self.spec.input_size, self.spec.scaling
         parts = [
-            self.embed_preprocessed(preprocess(faces[start : start + FACES_AT_ONCE], self.spec.input_size, self.spec.scaling))
+            self.embed_preprocessed(preprocess(faces[start : start + FACES_AT_ONCE], size, scaling))
             for start in range(0, len(faces), FACES_AT_ONCE)
         ]
         if len(parts) == 1:

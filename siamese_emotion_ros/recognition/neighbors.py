@@ -5,7 +5,6 @@ from typing import Tuple
 
 import numpy as np
 
-
 #: A longer query is answered in parts of this many rows, which bounds its memory.
 QUERIES_AT_ONCE = 256
 

@@ -63,7 +63,7 @@ class PaperNetwork(nn.Module):
         )
         self.embedding = nn.Linear(256 * side * side, embedding_dim)
         for layer in self.features:
-            if isinstance(layer, nn.Conv2d):
+            if isinstance(layer, nn.Conv2d) and layer.bias is not None:
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
                 nn.init.zeros_(layer.bias)
         nn.init.normal_(self.embedding.weight, std=NARROW)

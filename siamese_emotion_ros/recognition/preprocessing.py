@@ -17,7 +17,9 @@ FLATTEST_DEVIATION = 2.0
 def to_gray(image: np.ndarray) -> np.ndarray:
     """A uint8 image [H, W], [H, W, 1] or BGR [H, W, 3] as uint8 gray [H, W] (no copy when it is gray already)."""
     if image.dtype != np.uint8 or image.size == 0:
-        raise ValueError(f"a face is {image.dtype} of shape {image.shape}: expected non-empty uint8 [H, W] or [H, W, 3]")
+        raise ValueError(
+            f"a face is {image.dtype} of shape {image.shape}: expected non-empty uint8 [H, W] or [H, W, 3]"
+        )
     if image.ndim == 2:
         return image
     if image.ndim == 3 and image.shape[2] == 1:

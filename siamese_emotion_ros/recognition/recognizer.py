@@ -33,10 +33,11 @@ class Settings:
 class Recognition:
     """What one face was taken for.
 
-    label: one of the recognizer's classes, or "unknown". confidence: 0..1, the share of the neighbours that voted for
-    the label; 0 for unknown. class_scores float32 [C]: every class's share of the vote, summing to 1. class_distances
-    float32 [C]: Euclidean distance of the nearest anchor of each class. neighbor_labels, neighbor_distances float32 [k],
-    neighbor_names: the k nearest anchors, nearest first.
+    label: one of the recognizer's classes, or "unknown".
+    confidence: 0..1, the share of the neighbours that voted for the label; 0 for unknown.
+    class_scores: float32 [C], every class's share of the vote, summing to 1.
+    class_distances: float32 [C], Euclidean distance of the nearest anchor of each class.
+    neighbor_labels, neighbor_distances (float32 [k]), neighbor_names: the k nearest anchors, nearest first.
     """
 
     label: str
@@ -59,12 +60,13 @@ class Recognizer:
         if gallery.model_fingerprint != model.fingerprint:
             raise ValueError(
                 f"the gallery was made for model {gallery.model_fingerprint[:12]}, and the model is "
-                f"{model.fingerprint[:12]}: set model_path and gallery_path together, or build the gallery for this model"
+                f"{model.fingerprint[:12]}: set model_path and gallery_path together, "
+                "or build the gallery for this model"
             )
         if gallery.embeddings.shape[1] != model.embedding_dim:
             raise ValueError(
-                f"the gallery's embeddings have {gallery.embeddings.shape[1]} dimensions, the model's {model.embedding_dim}: "
-                "build the gallery for this model"
+                f"the gallery's embeddings have {gallery.embeddings.shape[1]} dimensions, the model's "
+                f"{model.embedding_dim}: build the gallery for this model"
             )
         k = gallery.k if settings.k is None else settings.k
         if not 1 <= k <= len(gallery):

@@ -1,0 +1,1 @@
+"""The `siamese-emotion` command: train, evaluate, build galleries, look at artifacts, measure speed."""

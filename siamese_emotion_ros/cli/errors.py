@@ -1,0 +1,24 @@
+"""What a user's mistake looks like on the command line: one clear line and exit code 2, never a traceback."""
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from typing import Iterator
+
+import typer
+
+
+@contextmanager
+def reported() -> Iterator[None]:
+    """Turn ValueError, OSError and a missing extra inside the block into one line on stderr and exit code 2."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        _fail(f"{error.name} is not installed: pip install 'siamese_emotion_ros[train,eval]'")
+    except (ValueError, OSError) as error:
+        _fail(str(error))
+
+
+def _fail(message: str) -> None:
+    print(f"siamese-emotion: {message}", file=sys.stderr)
+    raise typer.Exit(2)

@@ -1,0 +1,99 @@
+"""`siamese-emotion gallery`: make the anchors that faces are compared with."""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Optional
+
+import typer
+
+from siamese_emotion_ros.cli.errors import reported
+
+gallery = typer.Typer(no_args_is_help=True, help="Make galleries of labelled anchors.")
+
+
+@gallery.callback()
+def galleries() -> None:
+    """Make galleries of labelled anchors."""
+
+
+@gallery.command()
+def build(
+    model: Path = typer.Option(..., help="Model file that embeds the anchors."),
+    dataset: str = typer.Option("fer2013", help="Where the faces come from: fer2013, ckplus, kdef or folder."),
+    root: Path = typer.Option(..., help="Your copy of the data set."),
+    output: Path = typer.Option(..., help="Gallery file to write (*.gallery.safetensors)."),
+    split: str = typer.Option("official", help="How the data set is split; the anchors come from its train part."),
+    seed: int = typer.Option(0, help="Seed of the split and of the condensation."),
+    classes: str = typer.Option("seven", help="Label set (a, b, seven, eight) or emotions as anger,happiness,neutral."),
+    per_class: Optional[int] = typer.Option(None, help="Keep at most this many anchors of each class (default: all)."),
+    method: str = typer.Option("kmeans", help="How anchors are condensed to --per-class: kmeans or random."),
+    k: int = typer.Option(15, help="Neighbours that vote."),
+    known_share: Optional[float] = typer.Option(
+        None, help="Calibrate the unknown threshold: this share of the rightly named val faces stays known (0.99)."
+    ),
+    image_size: Optional[int] = typer.Option(
+        None, help="Also store the faces, this many pixels square, so that the gallery can follow another model."
+    ),
+    half: bool = typer.Option(False, help="Store float16 embeddings: half the size."),
+    device: str = typer.Option("auto", help="auto, cpu, cuda or cuda:<n>."),
+    force: bool = typer.Option(False, help="Overwrite OUTPUT."),
+) -> None:
+    """Embed the training faces of a data set as a gallery, condensed and calibrated when asked."""
+    with reported():
+        _build(
+            model, dataset, root, output, split, seed, classes, per_class, method, k, known_share, image_size, half,
+            device, force,
+        )
+
+
+def _build(
+    model: Path, dataset: str, root: Path, output: Path, split: str, seed: int, classes: str, per_class: Optional[int],
+    method: str, k: int, known_share: Optional[float], image_size: Optional[int], half: bool, device: str, force: bool,
+) -> None:
+    from dataclasses import replace
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from siamese_emotion_ros.cli.loading import load_faces
+    from siamese_emotion_ros.datasets.splits import split as split_faces
+    from siamese_emotion_ros.recognition.artifacts import write_gallery
+    from siamese_emotion_ros.recognition.calibration import threshold_keeping
+    from siamese_emotion_ros.recognition.condensation import condense
+    from siamese_emotion_ros.recognition.emotions import parse_label_set
+    from siamese_emotion_ros.recognition.gallery import build_gallery
+    from siamese_emotion_ros.recognition.model import EmbeddingModel
+
+    if output.exists() and not force:
+        raise ValueError(f"{output} exists already: name another file, or add --force to replace it")
+    if known_share is not None and not 0 < known_share < 1:
+        raise ValueError(f"--known-share is {known_share}: expected a share between 0 and 1, such as 0.99")
+    embedder = EmbeddingModel.load(model, device)
+    labels = parse_label_set(classes)
+    faces = load_faces(dataset, root).restrict(labels)
+    parts = split_faces(faces, split, seed)
+
+    train = faces.select(parts["train"])
+    console = Console()
+    with console.status(f"embedding {len(train)} faces"):
+        built = build_gallery(
+            embedder, train.faces, train.labels, train.classes, train.names, k, image_size=image_size
+        )
+    if per_class is not None:
+        with console.status(f"condensing to {per_class} anchors per class"):
+            built = condense(built, per_class, method, seed)
+    if known_share is not None:
+        val = faces.select(parts["val"])
+        with console.status(f"calibrating the threshold on {len(val)} faces"):
+            threshold = threshold_keeping(known_share, built, embedder.embed(val.faces), val.labels)
+            built = replace(built, threshold=threshold)
+    fingerprint = write_gallery(output, built, half)
+
+    table = Table(title=f"{output}  ({output.stat().st_size / 1e6:.1f} MB, {fingerprint[:12]})")
+    table.add_column("emotion")
+    table.add_column("anchors", justify="right")
+    for label, count in zip(built.classes, built.counts):
+        table.add_row(label, str(count))
+    console.print(table)
+    known = "never unknown" if built.threshold is None else f"unknown beyond {built.threshold:.3g}"
+    console.print(f"k {built.k}, {known}, for model {embedder.fingerprint[:12]}")

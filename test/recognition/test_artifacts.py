@@ -1,0 +1,205 @@
+"""Model and gallery files: what is written is what is read, and whatever is wrong is refused with its reason."""
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import safetensors.numpy
+import torch
+
+from siamese_emotion_ros.recognition import artifacts
+from siamese_emotion_ros.recognition.artifacts import (
+    ArtifactError,
+    ModelSpec,
+    read_gallery,
+    read_model,
+    write_atomically,
+    write_gallery,
+    write_model,
+)
+from siamese_emotion_ros.recognition.model import EmbeddingModel
+from siamese_emotion_ros.recognition.networks import build_network
+
+
+def rewritten(path, out, tensors=None, metadata=None):
+    """A copy of a safetensors file with some tensors or metadata entries replaced (None removes one)."""
+    content = path.read_bytes()
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    new_tensors = {**safetensors.numpy.load(content), **(tensors or {})}
+    new_metadata = {**header["__metadata__"], **(metadata or {})}
+    safetensors.numpy.save_file(
+        {name: array for name, array in new_tensors.items() if array is not None},
+        out,
+        {key: value for key, value in new_metadata.items() if value is not None},
+    )
+    return out
+
+
+@pytest.fixture
+def gallery_path(tmp_path, gallery):
+    path = tmp_path / "gallery.safetensors"
+    write_gallery(path, gallery)
+    return path
+
+
+def test_a_model_reads_back_as_written(tmp_path):
+    network = build_network("paper", 48, 16)
+    spec = ModelSpec("paper", 48, 16, "unit", provenance={"seed": "3"})
+    fingerprint = write_model(tmp_path / "m", network.state_dict(), spec)
+    stored = read_model(tmp_path / "m")
+    assert stored.spec == spec and stored.fingerprint == fingerprint
+    for name, tensor in network.state_dict().items():
+        np.testing.assert_array_equal(stored.weights[name], tensor.numpy())
+
+
+def test_half_a_model_is_half_the_size_and_embeds_alike(tmp_path, faces):
+    network = build_network("paper", 48, 16)
+    spec = ModelSpec("paper", 48, 16, "standardize")
+    for name, half in (("full", False), ("half", True)):
+        write_model(tmp_path / name, network.state_dict(), spec, half)
+    sizes = [(tmp_path / name).stat().st_size for name in ("full", "half")]
+    assert sizes[1] < 0.51 * sizes[0]
+    full, half = (EmbeddingModel.load(tmp_path / name, "cpu").embed(faces[:4]) for name in ("full", "half"))
+    np.testing.assert_allclose(half, full, atol=2e-3 * np.abs(full).max())
+
+
+def test_fingerprint_tells_weights_apart_and_ignores_provenance(tmp_path):
+    state = build_network("paper", 48, 16).state_dict()
+    spec = ModelSpec("paper", 48, 16, "unit")
+    one = write_model(tmp_path / "a", state, spec)
+    assert write_model(tmp_path / "b", state, replace(spec, provenance={"by": "hand"})) == one
+    assert write_model(tmp_path / "c", state, replace(spec, scaling="standardize")) != one
+    state["embedding.bias"] = state["embedding.bias"] + 1e-3
+    assert write_model(tmp_path / "d", state, spec) != one
+
+
+def test_a_head_travels_with_the_model_without_changing_its_fingerprint(tmp_path):
+    state = dict(build_network("paper", 48, 16).state_dict())
+    spec = ModelSpec("paper", 48, 16, "unit")
+    bare = write_model(tmp_path / "bare", state, spec)
+    state.update({"head.weight": torch.rand(3, 16), "head.bias": torch.rand(3)})
+    fingerprint = write_model(
+        tmp_path / "headed", state, replace(spec, head_classes=("anger", "happiness", "neutral"))
+    )
+    assert fingerprint == bare
+    weight, bias = EmbeddingModel.load(tmp_path / "headed", "cpu").head
+    np.testing.assert_array_equal(weight, state["head.weight"].numpy())
+    np.testing.assert_array_equal(bias, state["head.bias"].numpy())
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_a_gallery_reads_back_as_written(tmp_path, gallery, half):
+    gallery = replace(gallery, threshold=4.5)
+    fingerprint = write_gallery(tmp_path / "g", gallery, half)
+    read = read_gallery(tmp_path / "g")
+    assert read.fingerprint == fingerprint
+    assert (fingerprint == gallery.fingerprint) is (not half)
+    np.testing.assert_allclose(read.embeddings, gallery.embeddings, rtol=1e-3)
+    np.testing.assert_array_equal(read.labels, gallery.labels)
+    np.testing.assert_array_equal(read.images, gallery.images)
+    assert (read.classes, read.names, read.k, read.threshold) == (gallery.classes, gallery.names, 3, 4.5)
+
+
+NAN_BIAS = np.full(16, np.nan, np.float32)
+
+
+@pytest.mark.parametrize(
+    "tensors, metadata, reason",
+    [
+        ({"embedding.bias": NAN_BIAS}, {}, "'embedding.bias' hold NaN"),
+        ({"embedding.bias": np.zeros(7, np.float32)}, {}, r"embedding.bias is \(7,\), expected \(16,\)"),
+        ({"embedding.bias": None}, {}, "embedding.bias is missing"),
+        ({"surplus": np.zeros(1, np.float32)}, {}, "surplus is .*expected nothing of that name"),
+        ({"head.bias": np.zeros(3, np.float32)}, {}, "head's tensors have shapes"),
+        ({}, {"format": "siamese_emotion_ros/gallery/1"}, "expected a model file"),
+        ({}, {"format": None}, "expected a model file"),
+        ({}, {"architecture": "vgg"}, "unknown architecture 'vgg'"),
+        ({}, {"input_size": "-3"}, "input_size is '-3'"),
+        ({}, {"input_size": "99999999"}, "expected 1 to 512"),
+        ({}, {"embedding_dim": "x"}, "embedding_dim is 'x'"),
+        ({}, {"scaling": None}, "no 'scaling'"),
+        ({}, {"provenance": "[1]"}, "provenance in its metadata is .*1"),
+        ({}, {"provenance": "{"}, "provenance in its metadata is not JSON"),
+    ],
+)
+def test_a_wrong_model_is_refused_with_its_reason(tmp_path, model_path, tensors, metadata, reason):
+    wrong = rewritten(model_path, tmp_path / "wrong.safetensors", tensors, metadata)
+    with pytest.raises(ArtifactError, match=reason):
+        EmbeddingModel.load(wrong, "cpu")
+
+
+@pytest.mark.parametrize(
+    "tensors, metadata, reason",
+    [
+        ({"embeddings": np.full((30, 16), np.inf, np.float32)}, {}, "30 anchor.*NaN or infinity"),
+        ({"embeddings": np.zeros((30, 16), np.int32)}, {}, "embeddings are int32"),
+        ({"embeddings": np.zeros((29, 16), np.float32)}, {}, r"expected int64 \[29\]"),
+        ({"embeddings": None}, {}, "no embeddings"),
+        ({"labels": np.zeros(30, np.int64)}, {}, "no anchor for happiness, neutral"),
+        ({"labels": np.full(30, 3)}, {}, "outside 0..2"),
+        ({"images": np.zeros((2, 48, 48), np.uint8)}, {}, "images are uint8"),
+        ({}, {"names": '["one"]'}, "1 names for 30 anchors"),
+        ({}, {"classes": '["anger", "anger", "neutral"]'}, "distinct"),
+        ({}, {"classes": '["anger", "unknown", "neutral"]'}, "none of them 'unknown'"),
+        ({}, {"classes": "[1, 2, 3]"}, "list of strings"),
+        ({}, {"k": "31"}, "k is 31: expected 1 to 30"),
+        ({}, {"threshold": '"far"'}, "threshold in its metadata is .*far"),
+        ({}, {"threshold": "-1"}, "above 0"),
+        ({}, {"threshold": "nonsense"}, "not JSON"),
+        ({}, {"model": None}, "no 'model'"),
+    ],
+)
+def test_a_wrong_gallery_is_refused_with_its_reason(tmp_path, gallery_path, tensors, metadata, reason):
+    wrong = rewritten(gallery_path, tmp_path / "wrong.safetensors", tensors, metadata)
+    with pytest.raises(ArtifactError, match=reason):
+        read_gallery(wrong)
+
+
+@pytest.mark.parametrize("keep", [0, 7, 100, -1])
+def test_a_truncated_file_is_refused(tmp_path, gallery_path, keep):
+    cut = tmp_path / "cut"
+    cut.write_bytes(gallery_path.read_bytes()[:keep])
+    with pytest.raises(ArtifactError, match="not a whole safetensors file"):
+        read_gallery(cut)
+
+
+def test_something_else_altogether_is_refused(tmp_path):
+    (tmp_path / "photo.png").write_bytes(b"\x89PNG\r\n" * 100)
+    with pytest.raises(ArtifactError, match="not a whole safetensors file"):
+        read_model(tmp_path / "photo.png")
+    with pytest.raises(ArtifactError, match="no such model file"):
+        read_model(tmp_path / "nothing")
+    with pytest.raises(ArtifactError, match="no such gallery file"):
+        read_gallery(tmp_path)
+
+
+def test_a_huge_file_is_refused_before_it_is_read(tmp_path):
+    with open(tmp_path / "huge", "wb") as file:
+        file.truncate(artifacts.MAX_BYTES + 1)
+    with pytest.raises(ArtifactError, match="at most"):
+        read_gallery(tmp_path / "huge")
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path, monkeypatch):
+    target = tmp_path / "gallery"
+    write_atomically(target, b"old")
+    monkeypatch.setattr("os.replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(OSError, match="disk full"):
+        write_atomically(target, b"new")
+    assert target.read_bytes() == b"old"
+    assert [path.name for path in tmp_path.iterdir()] == ["gallery"]
+
+
+def test_unusable_weights_are_not_written(tmp_path):
+    state = dict(build_network("paper", 48, 16).state_dict())
+    state["embedding.bias"] = torch.full((16,), 1e5)
+    with pytest.raises(ValueError, match="'embedding.bias' hold NaN or infinity"):
+        write_model(tmp_path / "m", state, ModelSpec("paper", 48, 16, "unit"), half=True)
+    assert not (tmp_path / "m").exists()
+
+
+def test_models_of_other_weights_have_other_fingerprints(tmp_path, write_random_model):
+    one, other = (read_model(write_random_model(tmp_path / str(seed), seed)) for seed in (1, 2))
+    assert one.fingerprint != other.fingerprint
