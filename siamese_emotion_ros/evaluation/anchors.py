@@ -1,0 +1,59 @@
+"""Which anchors the evaluated faces are compared with, and whether any of those faces is an anchor itself."""
+from __future__ import annotations
+
+from typing import Optional, Sequence, Tuple
+
+import numpy as np
+
+from siamese_emotion_ros.datasets.face_set import FaceSet
+from siamese_emotion_ros.datasets.repeats import first_occurrences
+from siamese_emotion_ros.evaluation.answers import Progress, embed_faces
+from siamese_emotion_ros.recognition.gallery import Gallery
+from siamese_emotion_ros.recognition.model import EmbeddingModel
+
+#: Neighbours that vote among anchors that come without a gallery's own choice; as `siamese-emotion gallery build`.
+DEFAULT_K = 15
+
+
+def shared_classes(gallery_classes: Sequence[str], faceset: FaceSet) -> Tuple[str, ...]:
+    """The gallery's classes that the data set has faces of, in the gallery's order; ValueError for fewer than two."""
+    counts = faceset.counts()
+    shared = tuple(label for label in gallery_classes if counts.get(label, 0) > 0)
+    if len(shared) < 2:
+        raise ValueError(
+            f"the gallery knows {', '.join(gallery_classes)}, the data set has "
+            f"{', '.join(label for label, n in counts.items() if n) or 'no face'}: at least two in common are needed"
+        )
+    return shared
+
+
+def narrowed(gallery: Gallery, classes: Sequence[str]) -> Gallery:
+    """The gallery as it is when it has exactly these classes, else restricted to them."""
+    return gallery if tuple(classes) == gallery.classes else gallery.restrict(classes)
+
+
+def gallery_of_faces(
+    model: EmbeddingModel, anchors: FaceSet, k: Optional[int] = None, progress: Optional[Progress] = None
+) -> Gallery:
+    """A gallery of a whole FaceSet, made on the fly; it has no threshold. ValueError as Gallery."""
+    wanted = min(DEFAULT_K, len(anchors)) if k is None else k
+    return Gallery(
+        embeddings=embed_faces(model, anchors.faces, progress),
+        labels=anchors.labels,
+        classes=anchors.classes,
+        names=anchors.names,
+        model_fingerprint=model.fingerprint,
+        k=wanted,
+    )
+
+
+def without_queries(anchors: FaceSet, queries: FaceSet) -> Tuple[FaceSet, int]:
+    """The anchors whose pictures are not among the queries, and how many were left out: nobody may be his own anchor."""
+    first = first_occurrences(tuple(queries.faces) + tuple(anchors.faces))[len(queries) :]
+    kept = first >= len(queries)
+    return anchors.select(kept), int((~kept).sum())
+
+
+def queries_among_anchors(gallery: Gallery, queries: FaceSet) -> int:
+    """How many queries carry the name of an anchor: a sign that the gallery was built from the faces it is asked about."""
+    return int(np.isin(np.asarray(queries.names), np.asarray(gallery.names)).sum())

@@ -1,0 +1,144 @@
+"""The pictures of a report as plain SVG, drawn by hand: no plotting library, no script, readable in light and dark."""
+from __future__ import annotations
+
+from html import escape
+from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
+
+import numpy as np
+
+#: One colour for each emotion, after Okabe and Ito (distinct for colour-blind readers).
+COLORS: Dict[str, str] = {
+    "anger": "#d55e00", "contempt": "#a58b00", "disgust": "#009e73", "fear": "#cc79a7",
+    "happiness": "#e69f00", "neutral": "#8a8a8a", "sadness": "#0072b2", "surprise": "#56b4e9",
+}
+
+Number = Union[int, float]
+Point = Tuple[float, float]
+
+#: Side of the square in which a curve is drawn, and the room for the labels beside and below it.
+SIDE, LEFT, BOTTOM, TOP, RIGHT = 260, 44, 40, 10, 14
+
+
+def confusion_chart(counts: Sequence[Sequence[int]], true: Sequence[str], given: Sequence[str]) -> str:
+    """A confusion matrix [true][given]: the shade and the large number are the row's share, the small one the faces."""
+    cell, left, top = 66, 84, 34
+    width, height = left + cell * len(given), top + cell * len(true)
+    parts = [
+        _text(left + cell * (c + 0.5), top - 12, label, "middle", "small") for c, label in enumerate(given)
+    ]
+    for r, (label, row) in enumerate(zip(true, counts)):
+        total = max(sum(row), 1)
+        parts.append(_text(left - 10, top + cell * (r + 0.5) + 4, label, "end", "small"))
+        for c, count in enumerate(row):
+            share = count / total
+            x, y = left + cell * c, top + cell * r
+            tooltip = f"{label} taken for {given[c]}: {count} of {sum(row)} ({share:.1%})"
+            box = _tag("rect", x=x + 1, y=y + 1, width=cell - 2, height=cell - 2, rx=4,
+                       fill="var(--right)" if given[c] == label else "var(--wrong)", fill_opacity=f"{share ** 0.7:.3f}")
+            # Rounded shares under half a percent would all read 0 %.
+            figure = _text(x + cell / 2, y + cell / 2 + 2, f"{share:.0%}" if share >= 0.005 else "·", "middle",
+                           "cell strong" if share > 0.45 else "cell")
+            faces = _text(x + cell / 2, y + cell / 2 + 18, str(count), "middle", "tiny strong" if share > 0.45 else "tiny")
+            parts.append(_tag("g", _tag("title", escape(tooltip)) + box + figure + (faces if count else "")))
+    return _svg(width, height, parts, "Confusion matrix")
+
+
+def curve_chart(
+    points: Sequence[Point], x_label: str, y_label: str, name: str, diagonal: str = "", mark: Optional[Point] = None,
+    mark_label: str = "", y_low: float = 0.0,
+) -> str:
+    """A curve through points with both coordinates in 0..1; `diagonal` is "up", "down" or nothing, for comparison."""
+    parts = _axes(x_label, y_label, y_low)
+    if diagonal:
+        ends = [(0.0, 0.0), (1.0, 1.0)] if diagonal == "up" else [(0.0, 1.0), (1.0, 0.0)]
+        parts.append(_line(ends, "reference"))
+    scaled = [(x, (y - y_low) / (1 - y_low)) for x, y in points]
+    parts.append(_line(scaled, "curve"))
+    if mark is not None:
+        x, y = _place((mark[0], (mark[1] - y_low) / (1 - y_low)))
+        side = -1 if mark[0] > 0.5 else 1
+        parts.append(_tag("circle", cx=x, cy=y, r=4.5, class_="mark"))
+        parts.append(_text(x + side * 9, y + 14, mark_label, "end" if side < 0 else "start", "small"))
+    return _chart(parts, name)
+
+
+def reliability_chart(bins: Sequence[Dict[str, Any]]) -> str:
+    """Accuracy (height) of the faces in each bin of confidence (place); a bar's strength is its share of the faces."""
+    parts = _axes("confidence", "share that is right", 0.0)
+    most = max((entry["n"] for entry in bins), default=1)
+    for entry in bins:
+        x, y = _place((entry["low"], entry["accuracy"]))
+        width = (entry["high"] - entry["low"]) * SIDE
+        tooltip = f"{entry['n']} faces: confidence {entry['confidence']:.2f}, right {entry['accuracy']:.2f}"
+        bar = _tag("rect", x=x + 0.75, y=y, width=width - 1.5, height=TOP + SIDE - y, rx=1.5, class_="bar",
+                   fill_opacity=f"{0.25 + 0.75 * entry['n'] / most:.2f}")
+        parts.append(_tag("g", _tag("title", escape(tooltip)) + bar))
+    parts.append(_line([(0.0, 0.0), (1.0, 1.0)], "reference"))
+    return _chart(parts, "Reliability")
+
+
+def scatter_chart(
+    places: np.ndarray, labels: Sequence[str], tooltips: Sequence[str], hollow: Sequence[bool]
+) -> str:
+    """Points [M, 2] within 0..1 in the colours of their labels; hollow ones are rings."""
+    side, margin = 620, 12
+    parts = []
+    # Rings are the minority: drawn last, none is buried.
+    for i in sorted(range(len(places)), key=lambda i: bool(hollow[i])):
+        color = COLORS.get(labels[i], "currentColor")
+        look = {"fill": "none", "stroke": color, "stroke_width": 1.4} if hollow[i] else {"fill": color, "fill_opacity": 0.75}
+        parts.append(_tag(
+            "circle", _tag("title", escape(tooltips[i])), cx=margin + float(places[i, 0]) * (side - 2 * margin),
+            cy=margin + (1 - float(places[i, 1])) * (side - 2 * margin), r=3.2, **look,
+        ))
+    return _svg(side, side, parts, "Map of the embeddings")
+
+
+def _axes(x_label: str, y_label: str, y_low: float) -> List[str]:
+    parts = [_tag("rect", x=LEFT, y=TOP, width=SIDE, height=SIDE, class_="frame")]
+    for step in range(5):
+        at = step / 4
+        x, y = _place((at, at))
+        parts.append(_line([(at, 0.0), (at, 1.0)], "grid"))
+        parts.append(_line([(0.0, at), (1.0, at)], "grid"))
+        parts.append(_text(x, TOP + SIDE + 15, _percent(at), "middle", "tiny"))
+        parts.append(_text(LEFT - 6, y + 4, _percent(y_low + at * (1 - y_low)), "end", "tiny"))
+    parts.append(_text(LEFT + SIDE / 2, TOP + SIDE + 34, x_label, "middle", "small"))
+    middle = TOP + SIDE / 2
+    parts.append(_tag("text", escape(y_label), x=10, y=middle, text_anchor="middle", class_="small",
+                      transform=f"rotate(-90 10 {middle:g})"))
+    return parts
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f}%"
+
+
+def _place(point: Point) -> Point:
+    return LEFT + point[0] * SIDE, TOP + (1 - point[1]) * SIDE
+
+
+def _line(points: Sequence[Point], class_: str) -> str:
+    return _tag("polyline", points=" ".join(f"{x:.1f},{y:.1f}" for x, y in map(_place, points)), class_=class_)
+
+
+def _text(x: Number, y: Number, text: str, anchor: str, class_: str) -> str:
+    return _tag("text", escape(text), x=x, y=y, text_anchor=anchor, class_=class_)
+
+
+def _chart(parts: Sequence[str], name: str) -> str:
+    return _svg(LEFT + SIDE + RIGHT, TOP + SIDE + BOTTOM, parts, name)
+
+
+def _svg(width: Number, height: Number, parts: Sequence[str], name: str) -> str:
+    return _tag("svg", "".join(parts), viewBox=f"0 0 {width:g} {height:g}", role="img", aria_label=name,
+                style=f"max-width:{width:g}px")
+
+
+def _tag(name: str, content: str = "", **attributes: Any) -> str:
+    """An SVG element; `content` is markup already, attribute values are escaped, and `class_` becomes class."""
+    written = "".join(
+        f' {key.rstrip("_").replace("_", "-")}="{escape(f"{value:g}" if isinstance(value, float) else str(value))}"'
+        for key, value in attributes.items()
+    )
+    return f"<{name}{written}>{content}</{name}>"

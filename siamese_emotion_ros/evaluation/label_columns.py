@@ -1,0 +1,35 @@
+"""The same faces under other people's labels: FER-2013's own, FER+'s majority, and the faces FER+'s voters agree on."""
+from __future__ import annotations
+
+from typing import Dict, Sequence
+
+from siamese_emotion_ros.datasets.face_set import FaceSet
+from siamese_emotion_ros.datasets.ferplus import keep_agreed, relabel_by_majority
+
+#: Share of all voters behind one emotion for which FER+ calls a face clear: seven of ten.
+CONSENSUS = 0.7
+
+OWN, MAJORITY, AGREED = "own", "ferplus_majority", "ferplus_consensus"
+
+#: What a label column is, for people.
+MEANING: Dict[str, str] = {
+    OWN: "the data set's own labels",
+    MAJORITY: "what most FER+ voters chose",
+    AGREED: "FER+ majority, where at least 7 of 10 voters agree",
+}
+
+
+def label_columns(faceset: FaceSet, classes: Sequence[str]) -> Dict[str, FaceSet]:
+    """Every labelling that the data set carries, each restricted to `classes`: its own first, then those of FER+.
+
+    The columns hold different faces: a face counts in a column when its label there is one of `classes`. A column
+    without any face is left out, but for the data set's own.
+    """
+    columns = {OWN: faceset.restrict(classes)}
+    if faceset.votes is not None:
+        majority = relabel_by_majority(faceset)
+        for name, labelled in ((MAJORITY, majority), (AGREED, keep_agreed(majority, CONSENSUS))):
+            restricted = labelled.restrict(classes)
+            if len(restricted):
+                columns[name] = restricted
+    return columns
