@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
@@ -10,9 +11,16 @@ def test_lossless_face_is_read_exactly(tmp_path, write_image, texture):
     np.testing.assert_array_equal(read_face(write_image(tmp_path / "face.png", 3)), texture(3))
 
 
-def test_large_face_is_reduced_to_what_the_robot_sends(tmp_path, write_image):
-    face = read_face(write_image(tmp_path / "face.png", 3, side=300))
+def test_large_face_is_reduced_to_what_the_robot_sends(tmp_path, write_image, texture):
+    face = read_face(write_image(tmp_path / "face.png", 3, side=256))
     assert face.shape == (128, 128) and face.dtype == np.uint8
+    averages = texture(3, 256).reshape(128, 2, 128, 2).mean(axis=(1, 3))
+    assert np.abs(face - averages).max() <= 0.5, "every pixel counts, so that fine texture does not alias"
+
+
+def test_reduced_face_keeps_its_shape(tmp_path):
+    cv2.imwrite(str(tmp_path / "face.png"), np.zeros((400, 200), np.uint8))
+    assert read_face(tmp_path / "face.png").shape == (128, 64)
 
 
 def test_name_with_accents(tmp_path, write_image):
@@ -26,7 +34,9 @@ def test_cut_off_file_is_refused(extension, kept, tmp_path, write_image):
     read_face(path)
     data = path.read_bytes()
     path.write_bytes(data[:int(len(data) * kept)])
-    with pytest.raises(ImageError):
+    # These two are refused before OpenCV sees them: its older releases fill the missing part up with gray.
+    reason = "cut off" if extension in ("png", "jpg") else None
+    with pytest.raises(ImageError, match=reason):
         read_face(path)
 
 
