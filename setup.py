@@ -1,0 +1,63 @@
+"""The pip face of the part that needs no ROS: `siamese_emotion_ros` as a library, and the `siamese-emotion` command.
+
+colcon does not read this file: it knows the folder by its package.xml as a ROS package of type ament_cmake.
+"""
+
+from pathlib import Path
+from xml.etree import ElementTree
+
+from setuptools import find_packages, setup
+
+PACKAGE = "siamese_emotion_ros"
+ROOT = Path(__file__).parent
+
+
+def shipped_files():
+    """Return setuptools' data_files that put config/ and models/ where colcon puts them: share/siamese_emotion_ros."""
+    files = [path for top in ("config", "models") for path in sorted((ROOT / top).rglob("*")) if path.is_file()]
+    return [
+        (f"share/{PACKAGE}/{path.parent.relative_to(ROOT).as_posix()}", [path.relative_to(ROOT).as_posix()])
+        for path in files
+    ]
+
+
+setup(
+    name=PACKAGE,
+    version=ElementTree.parse(str(ROOT / "package.xml")).findtext("version"),
+    description="Facial emotions for robots: a siamese network, a gallery of anchors and a k-nearest-neighbour vote",
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8") if (ROOT / "README.md").exists() else "",
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.8",
+    packages=find_packages(include=[PACKAGE, f"{PACKAGE}.*"], exclude=[f"{PACKAGE}.nodes", f"{PACKAGE}.nodes.*"]),
+    data_files=shipped_files(),
+    zip_safe=False,
+    # Ranges say what works; the versions that scripts/setup takes are pinned in requirements/constraints.txt.
+    install_requires=[
+        "numpy>=1.21,<3",
+        # OpenCV 5 has no CascadeClassifier.
+        "opencv-python-headless>=4.5,<5",
+        "pyyaml>=5.3",
+        "rich>=12",
+        "safetensors>=0.3",
+        "torch>=2.0",
+        "typer>=0.9",
+    ],
+    extras_require={
+        # Face detector with landmarks; its wheels exist for these interpreters only. Elsewhere: YuNet or Haar, both in OpenCV.
+        "faces": ["yuface>=2023.5.1; platform_machine == 'x86_64' and python_version >= '3.10' and python_version < '3.12'"],
+        "train": ["lightning>=2.1,<3", "scikit-learn>=1.0", "tensorboard>=2.10", "torchmetrics>=1.0,<2"],
+        "eval": ["scikit-learn>=1.0"],
+        "onnx": ["onnx>=1.15", "onnxruntime>=1.16", "onnxscript>=0.1"],
+        "test": [
+            "hypothesis>=6.80",
+            "import-linter>=2.0",
+            "mypy>=1.8",
+            # The launch_testing plugin of a ROS installation breaks pytest 9.
+            "pytest>=6.2,<9",
+            "ruff>=0.4",
+            "types-PyYAML",
+        ],
+    },
+    entry_points={"console_scripts": ["siamese-emotion = siamese_emotion_ros.cli.main:main"]},
+)
