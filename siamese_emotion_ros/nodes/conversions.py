@@ -1,0 +1,376 @@
+"""Between ROS messages and the arrays of `faces` and `recognition`: images in, faces and emotions out.
+
+Images are converted here with numpy and OpenCV rather than with cv_bridge: the cv_bridge of PyPI ignores row padding and
+knows no YUV, the one of a robot returns a copy where a view will do, and neither refuses a message whose data is short.
+"""
+from __future__ import annotations
+
+import struct
+import sys
+from array import array
+from typing import Any, Callable, Dict, List, Sequence, Tuple
+
+import cv2
+import numpy as np
+from builtin_interfaces.msg import Duration
+from geometry_msgs.msg import Point32
+from sensor_msgs.msg import CompressedImage, Image, RegionOfInterest
+from std_msgs.msg import Header
+
+from siamese_emotion_ros.msg import EmotionStamped, FaceCrop, FaceCropArray
+
+#: Larger images are refused before anything is allocated for them; no camera makes them, and a few bytes of PNG can.
+MAX_SIDE = 16384
+MAX_PIXELS = 64 * 1024 * 1024
+
+
+class ImageError(ValueError):
+    """An image message that cannot be read; the message says what it was and what was expected."""
+
+
+# --- images in ---
+
+
+def image_from_message(message: Any) -> np.ndarray:
+    """The picture of an Image or CompressedImage: uint8 [H, W, 3] BGR, or [H, W] where the camera is monochrome.
+
+    bgr8 and mono8 come back as a view of the message's own memory, not to be written into; every other encoding is
+    converted once. ImageError for an image that is empty, too large, shorter than it says, of an encoding
+    that is not known, truncated, or not a number.
+    """
+    if isinstance(message, CompressedImage):
+        return _decompress(message)
+    return _decode(message)
+
+
+def _decode(message: Image) -> np.ndarray:
+    if message.encoding in _PACKED:
+        return _decode_packed(message, *_PACKED[message.encoding])
+    if message.encoding in _PLANAR:
+        return _decode_planar(message, *_PLANAR[message.encoding])
+    raise ImageError(f"unknown encoding {message.encoding[:40]!r}: expected one of {', '.join(ENCODINGS)}")
+
+
+def _decode_packed(
+    message: Image, channels: int, depth: int, decode: Callable[[np.ndarray], np.ndarray]
+) -> np.ndarray:
+    """An image in one plane of rows with `channels` values of `depth` bytes for each pixel."""
+    width, height, step = message.width, message.height, message.step
+    _check_size(width, height)
+    _check_step(message, width * channels * depth)
+    data = np.frombuffer(message.data, np.uint8)
+    _check_data(message, len(data), step * height)
+    kind = np.dtype({1: "u1", 2: "u2", 4: "f4"}[depth]).newbyteorder(">" if message.is_bigendian else "<")
+    shape = (height, width) if channels == 1 else (height, width, channels)
+    pixels = np.ndarray(shape, kind, data, strides=(step, channels * depth, depth)[: len(shape)])
+    return decode(pixels.astype(kind.newbyteorder("="), copy=False))
+
+
+def _decode_planar(
+    message: Image, chroma_of: Callable[[int, int], Tuple[int, int]], decode: Callable[[np.ndarray, np.ndarray], np.ndarray]
+) -> np.ndarray:
+    """An image in a plane of Y and one of U and V in turn, which has the shape (rows, pairs) = chroma_of(height, width)."""
+    width, height, step = message.width, message.height, message.step
+    _check_size(width, height)
+    rows, pairs = chroma_of(height, width)
+    data = np.frombuffer(message.data, np.uint8)
+    # Drivers disagree on what a step means for two planes; data of exactly two unpadded planes leaves one reading.
+    if len(data) == width * height + 2 * rows * pairs:
+        step = width
+    else:
+        _check_step(message, width)
+    chroma_step = step if 2 * pairs == width else 2 * step
+    _check_data(message, len(data), step * height + chroma_step * rows)
+    luma = np.ndarray((height, width), np.uint8, data, strides=(step, 1))
+    chroma = np.ndarray((rows, pairs, 2), np.uint8, data, offset=step * height, strides=(chroma_step, 2, 1))
+    return decode(luma, chroma)
+
+
+def _check_step(message: Image, line: int) -> None:
+    if message.step < line:
+        raise ImageError(f"step is {message.step} bytes: a row of {message.width} pixels of {message.encoding} takes {line}")
+
+
+def _check_data(message: Image, found: int, needed: int) -> None:
+    if found < needed:
+        raise ImageError(
+            f"{found} bytes of data: {message.width}x{message.height} {message.encoding} in rows of {message.step} bytes "
+            f"takes {needed}"
+        )
+
+
+def _check_size(width: int, height: int) -> None:
+    if width < 1 or height < 1:
+        raise ImageError(f"the image is {width}x{height}: expected at least one pixel")
+    if width > MAX_SIDE or height > MAX_SIDE or width * height > MAX_PIXELS:
+        raise ImageError(
+            f"the image is {width}x{height}: expected sides of at most {MAX_SIDE} and {MAX_PIXELS} pixels in all"
+        )
+
+
+def _as_is(pixels: np.ndarray) -> np.ndarray:
+    return pixels
+
+
+def _convert(code: int) -> Callable[[np.ndarray], np.ndarray]:
+    return lambda pixels: cv2.cvtColor(pixels, code)
+
+
+def _eight_bits(pixels: np.ndarray) -> np.ndarray:
+    """uint16 as uint8, 65535 becoming 255 (as cv_bridge scales mono16)."""
+    return cv2.convertScaleAbs(pixels, alpha=255.0 / 65535.0)
+
+
+def _convert_16(code: int) -> Callable[[np.ndarray], np.ndarray]:
+    return lambda pixels: cv2.cvtColor(_eight_bits(pixels), code)
+
+
+def _from_float(pixels: np.ndarray) -> np.ndarray:
+    low, high = float(pixels.min()), float(pixels.max())
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise ImageError("the 32FC1 image holds NaN or infinity: expected grey values from 0 to 1")
+    if low < 0.0 or high > 1.0:
+        raise ImageError(f"the 32FC1 image holds values from {low:g} to {high:g}: expected grey values from 0 to 1")
+    return cv2.convertScaleAbs(pixels, alpha=255.0)
+
+
+def _packed_422(code: int) -> Callable[[np.ndarray], np.ndarray]:
+    def decode(pixels: np.ndarray) -> np.ndarray:
+        if pixels.shape[1] % 2:
+            raise ImageError(f"the image is {pixels.shape[1]} pixels wide: yuv422 needs an even width")
+        return cv2.cvtColor(pixels, code)
+
+    return decode
+
+
+def _half(height: int, width: int) -> Tuple[int, int]:
+    if width % 2 or height % 2:
+        raise ImageError(f"the image is {width}x{height}: nv12 and nv21 need an even width and height")
+    return height // 2, width // 2
+
+
+def _full(height: int, width: int) -> Tuple[int, int]:
+    return height, width
+
+
+def _planar_420(code: int) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    return lambda luma, chroma: cv2.cvtColorTwoPlane(luma, chroma, code)
+
+
+def _planar_444(luma: np.ndarray, chroma: np.ndarray) -> np.ndarray:
+    """BT.601 with Y from 16 to 235, as OpenCV reads the other YUV encodings; it has no code for nv24 itself."""
+    y = 1.164 * (luma.astype(np.float32) - 16.0)
+    u, v = chroma[..., 0].astype(np.float32) - 128.0, chroma[..., 1].astype(np.float32) - 128.0
+    bgr = np.stack((y + 2.018 * u, y - 0.391 * u - 0.813 * v, y + 1.596 * v), axis=2)
+    return np.clip(np.rint(bgr), 0, 255).astype(np.uint8)
+
+
+# OpenCV names a Bayer pattern by its second row from the second column, ROS by its first row.
+_BAYER = {
+    "rggb": cv2.COLOR_BayerBG2BGR, "bggr": cv2.COLOR_BayerRG2BGR,
+    "gbrg": cv2.COLOR_BayerGR2BGR, "grbg": cv2.COLOR_BayerGB2BGR,
+}
+
+#: encoding -> values for each pixel, bytes for each value, decoder of the pixels
+_PACKED: Dict[str, Tuple[int, int, Callable[[np.ndarray], np.ndarray]]] = {
+    "bgr8": (3, 1, _as_is),
+    "8UC3": (3, 1, _as_is),
+    "mono8": (1, 1, _as_is),
+    "8UC1": (1, 1, _as_is),
+    "rgb8": (3, 1, _convert(cv2.COLOR_RGB2BGR)),
+    "bgra8": (4, 1, _convert(cv2.COLOR_BGRA2BGR)),
+    "8UC4": (4, 1, _convert(cv2.COLOR_BGRA2BGR)),
+    "rgba8": (4, 1, _convert(cv2.COLOR_RGBA2BGR)),
+    "mono16": (1, 2, _eight_bits),
+    "16UC1": (1, 2, _eight_bits),
+    "bgr16": (3, 2, _eight_bits),
+    "16UC3": (3, 2, _eight_bits),
+    "rgb16": (3, 2, _convert_16(cv2.COLOR_RGB2BGR)),
+    "bgra16": (4, 2, _convert_16(cv2.COLOR_BGRA2BGR)),
+    "rgba16": (4, 2, _convert_16(cv2.COLOR_RGBA2BGR)),
+    "32FC1": (1, 4, _from_float),
+    "yuv422": (2, 1, _packed_422(cv2.COLOR_YUV2BGR_UYVY)),
+    "uyvy": (2, 1, _packed_422(cv2.COLOR_YUV2BGR_UYVY)),
+    "yuv422_yuy2": (2, 1, _packed_422(cv2.COLOR_YUV2BGR_YUY2)),
+    "yuyv": (2, 1, _packed_422(cv2.COLOR_YUV2BGR_YUY2)),
+}
+_PACKED.update({f"bayer_{name}8": (1, 1, _convert(code)) for name, code in _BAYER.items()})
+_PACKED.update({f"bayer_{name}16": (1, 2, _convert_16(code)) for name, code in _BAYER.items()})
+
+_PLANAR: Dict[str, Tuple[Callable[[int, int], Tuple[int, int]], Callable[[np.ndarray, np.ndarray], np.ndarray]]] = {
+    "nv12": (_half, _planar_420(cv2.COLOR_YUV2BGR_NV12)),
+    "nv21": (_half, _planar_420(cv2.COLOR_YUV2BGR_NV21)),
+    "nv24": (_full, _planar_444),
+}
+
+#: Every encoding of sensor_msgs/Image that image_from_message reads.
+ENCODINGS: Tuple[str, ...] = tuple(sorted(_PACKED)) + tuple(sorted(_PLANAR))
+
+
+# --- compressed images in ---
+
+
+def _decompress(message: CompressedImage) -> np.ndarray:
+    if "compressedDepth" in message.format:
+        raise ImageError(f"format is {message.format[:60]!r}: a depth image shows no faces; expected jpeg or png")
+    data = bytes(message.data)
+    if data.startswith(b"\xff\xd8"):
+        _check_size(*_jpeg_size(data))
+    elif data.startswith(b"\x89PNG\r\n\x1a\n"):
+        _check_size(*_png_size(data))
+    else:
+        raise ImageError(
+            f"{len(data)} bytes of format {message.format[:60]!r} that begin with {data[:4].hex() or 'nothing'}: "
+            "expected a jpeg or png image"
+        )
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_ANYCOLOR)
+    if image is None:
+        raise ImageError(f"{len(data)} bytes of {message.format[:60]!r} that OpenCV cannot decode: the data is damaged")
+    return image
+
+
+def _jpeg_size(data: bytes) -> Tuple[int, int]:
+    """Width and height of a whole JPEG; ImageError for a truncated one, whose lower part OpenCV would paint grey."""
+    position, size = 2, None
+    while position + 4 <= len(data):
+        marker, length = data[position + 1], struct.unpack_from(">H", data, position + 2)[0]
+        if data[position] != 0xFF:
+            break
+        if marker == 0xFF or 0xD0 <= marker <= 0xD7:  # fill bytes and restart markers carry no length
+            position += 1 if marker == 0xFF else 2
+            continue
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC) and position + 9 <= len(data):
+            height, width = struct.unpack_from(">HH", data, position + 5)
+            size = width, height
+        if marker == 0xDA and size:  # the picture itself; inside it FF D9 can only be its end
+            if data.find(b"\xff\xd9", position + 2 + length) < 0:
+                raise ImageError(f"{len(data)} bytes of JPEG without an end: the image is truncated")
+            return size
+        position += 2 + length
+    raise ImageError(f"{len(data)} bytes of JPEG without a picture: the image is truncated or damaged")
+
+
+def _png_size(data: bytes) -> Tuple[int, int]:
+    if len(data) < 24 or data.rfind(b"IEND") < 0:
+        raise ImageError(f"{len(data)} bytes of PNG without an end: the image is truncated")
+    width, height = struct.unpack_from(">II", data, 16)
+    return width, height
+
+
+# --- images out ---
+
+
+def image_message(header: Header, image: np.ndarray) -> Image:
+    """A uint8 image [H, W] as mono8 or [H, W, 3] as bgr8, copied into a new message."""
+    height, width = image.shape[:2]
+    data = array("B")
+    data.frombytes(np.ascontiguousarray(image))
+    return Image(
+        header=header, height=height, width=width, encoding="mono8" if image.ndim == 2 else "bgr8",
+        is_bigendian=int(sys.byteorder == "big"), step=len(data) // height, data=data,
+    )
+
+
+class ReusedImage:
+    """One bgr8 message whose memory is filled again for each frame of the same size, as publishing copies it anyway."""
+
+    def __init__(self) -> None:
+        self.message = Image(encoding="bgr8", is_bigendian=int(sys.byteorder == "big"))
+        self._pixels = np.empty((0, 0, 3), np.uint8)
+
+    def fill(self, header: Header, frame: np.ndarray) -> Image:
+        """The message with this header and uint8 BGR frame [H, W, 3]; valid until the next call."""
+        if frame.shape != self._pixels.shape:
+            height, width = frame.shape[:2]
+            data = array("B", bytes(frame.nbytes))
+            self._pixels = np.frombuffer(data, np.uint8).reshape(frame.shape)
+            self.message.height, self.message.width, self.message.step = height, width, 3 * width
+            self.message.data = data
+        np.copyto(self._pixels, frame)
+        self.message.header = header
+        return self.message
+
+
+# --- faces and emotions out ---
+
+
+def faces_message(header: Header, image_shape: Sequence[int], faces: Sequence[Any], images_replaced: int) -> FaceCropArray:
+    """The faces (of `faces.finder`) of one image of shape (H, W, ...)."""
+    return FaceCropArray(
+        header=header,
+        image_width=int(image_shape[1]),
+        image_height=int(image_shape[0]),
+        faces=[_face_message(header, face) for face in faces],
+        images_replaced=images_replaced,
+    )
+
+
+def _face_message(header: Header, face: Any) -> FaceCrop:
+    landmarks: List[Point32] = []
+    if face.landmarks is not None:
+        landmarks = [Point32(x=x, y=y) for x, y in face.landmarks.tolist()]
+    return FaceCrop(
+        face_id=face.face_id,
+        roi=roi_message(face.roi),
+        score=float(face.score),
+        landmarks=landmarks,
+        crop=image_message(header, face.crop),
+    )
+
+
+def roi_message(roi: Any) -> RegionOfInterest:
+    """A box with x, y, width and height in pixels."""
+    return RegionOfInterest(
+        x_offset=int(roi.x), y_offset=int(roi.y), width=int(roi.width), height=int(roi.height), do_rectify=False
+    )
+
+
+def emotion_message(
+    faces: FaceCropArray, face: FaceCrop, recognition: Any, classes: Sequence[str], ids: Tuple[str, str, int]
+) -> EmotionStamped:
+    """What one face of `faces` was taken for; `ids` are model_id, gallery_id and gallery_version. No latency yet."""
+    model_id, gallery_id, gallery_version = ids
+    return EmotionStamped(
+        header=faces.header,
+        face_id=face.face_id,
+        face_count=len(faces.faces),
+        roi=face.roi,
+        detection_score=face.score,
+        label=recognition.label,
+        confidence=recognition.confidence,
+        classes=list(classes),
+        class_scores=_float_array(recognition.class_scores),
+        class_distances=_float_array(recognition.class_distances),
+        neighbor_labels=list(recognition.neighbor_labels),
+        neighbor_distances=_float_array(recognition.neighbor_distances),
+        neighbor_names=list(recognition.neighbor_names),
+        model_id=model_id,
+        gallery_id=gallery_id,
+        gallery_version=gallery_version,
+    )
+
+
+def _float_array(values: np.ndarray) -> array:
+    # A numpy array or list would be checked element by element; an array.array is taken as it is.
+    floats = array("f")
+    floats.frombytes(np.ascontiguousarray(values, np.float32).tobytes())
+    return floats
+
+
+# --- time ---
+
+
+def nanoseconds(stamp: Any) -> int:
+    """A builtin_interfaces Time or Duration in nanoseconds."""
+    return stamp.sec * 1_000_000_000 + stamp.nanosec
+
+
+def duration_message(nanosecs: int) -> Duration:
+    """A duration; a negative one (a camera whose clock runs ahead) is 0."""
+    seconds, rest = divmod(max(0, nanosecs), 1_000_000_000)
+    return Duration(sec=min(seconds, 2**31 - 1), nanosec=rest)
+
+
+def latency_since(stamp: Any, now: Any) -> Duration:
+    """Time from a message stamp to an rclpy Time `now`."""
+    return duration_message(now.nanoseconds - nanoseconds(stamp))

@@ -1,0 +1,157 @@
+"""image_source: publishes the frames of a webcam, a video, a folder of images or a single image as `image_raw`."""
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from typing import Any, List, Optional
+
+from rclpy.qos import QoSDurabilityPolicy, QoSProfile, QoSReliabilityPolicy
+from sensor_msgs.msg import Image
+from std_msgs.msg import Bool, Header
+
+from siamese_emotion_ros.nodes.conversions import ReusedImage
+from siamese_emotion_ros.nodes.lifecycle import AUTOSTART, StreamNode, result_qos, run
+from siamese_emotion_ros.nodes.parameters import UNCONFIGURED, Change, ParameterTable, Spec
+from siamese_emotion_ros.nodes.sources import Source, SourceError, open_source, webcam_index
+
+PARAMETERS = ParameterTable("image_source", [
+    Spec("source", "0", "Webcam (`0` or `/dev/video0`), video file, image file or folder of images.", changes=UNCONFIGURED),
+    Spec("rate", 0.0, "Images per second; 0.0 is the source's own (10 for images).", low=0.0, high=240.0),
+    Spec("loop", False, "Begin again at the end of a video, folder or image."),
+    Spec("frame_id", "camera", "frame_id of every image."),
+    Spec("wait_for_subscribers", 0, "Hold the first image back until so many have subscribed.", low=0, high=100),
+    AUTOSTART,
+])
+
+#: Waits between two tries to open a webcam that is gone [s].
+FIRST_WAIT, LONGEST_WAIT = 1.0, 30.0
+
+
+class ImageSource(StreamNode):
+    """Publishes `image_raw` (bgr8, stamped when it is read) and, latched, `~/ended`."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        self._source: Optional[Source] = None
+        self._thread: Optional[threading.Thread] = None
+        self._publisher: Any = None
+        self._ended: Any = None
+        self._stopping = threading.Event()
+        super().__init__(PARAMETERS, **kwargs)
+
+    def load(self, settings: Any) -> None:
+        """Open a file or folder. A webcam is opened when it is needed, and tried again: it may be plugged in later."""
+        if webcam_index(settings.source) is None:
+            self._source = open_source(settings.source)
+        self._publisher = self.publisher(Image, "image_raw", result_qos(depth=5))
+        # Not a lifecycle publisher: whether the source has ended is worth knowing in every state.
+        latched = QoSProfile(
+            depth=1, reliability=QoSReliabilityPolicy.RELIABLE, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL
+        )
+        self._ended = self.create_publisher(Bool, "~/ended", latched)
+
+    def start(self) -> None:
+        """Begin to publish; a file or folder goes on where it was."""
+        self._stopping.clear()
+        self._ended.publish(Bool(data=False))
+        self._thread = threading.Thread(target=self._run, name="image_source", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Publish no more."""
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+
+    def unload(self) -> None:
+        """Close the source."""
+        if self._source is not None:
+            self._source.close()
+            self._source = None
+        if self._publisher is not None:
+            self.destroy_lifecycle_publisher(self._publisher)
+            self._publisher = None
+        if self._ended is not None:
+            self.destroy_publisher(self._ended)
+            self._ended = None
+
+    def change(self, change: Change) -> None:
+        """Rate, loop and frame_id are read before each frame."""
+
+    # --- the thread that reads and publishes ---
+
+    def _run(self) -> None:
+        try:
+            self._wait_for_subscribers()
+            if webcam_index(self.settings.source) is None:
+                self._play()
+            else:
+                self._watch()
+            if not self._stopping.is_set():
+                self._ended.publish(Bool(data=True))
+        except Exception as error:
+            self.stream_failed(error)
+
+    def _wait_for_subscribers(self) -> None:
+        while self._publisher.get_subscription_count() < self.settings.wait_for_subscribers:
+            if self._stopping.wait(0.02):
+                return
+
+    def _play(self) -> None:
+        """A file or folder, at its own rate or the one asked for, to its end."""
+        image, published, due = ReusedImage(), 0, time.monotonic()
+        at_beginning = 0
+        while not self._stopping.wait(max(0.0, due - time.monotonic())):
+            try:
+                frame = self._source.read()
+            except SourceError as error:
+                self.stream_failed(error)
+                continue
+            if frame is None:
+                self._source.rewind()
+                if self.settings.loop and published > at_beginning:
+                    at_beginning = published
+                    continue
+                self.get_logger().info(f"{self.settings.source} has ended after {published} images")
+                return
+            self._publish(image, frame)
+            published += 1
+            # Never faster than the rate to catch up: what is late stays late.
+            due = max(due + 1.0 / (self.settings.rate or self._source.rate), time.monotonic() - 0.1)
+
+    def _watch(self) -> None:
+        """A webcam, for as long as the node is active; opened again with growing patience when it is gone."""
+        image, wait, due = ReusedImage(), FIRST_WAIT, 0.0
+        while not self._stopping.is_set():
+            try:
+                if self._source is None:
+                    self._source = open_source(self.settings.source, self.settings.rate)
+                    self.get_logger().info(f"webcam {self.settings.source} is open, {self._source.rate:g} images per second")
+                frame = self._source.read()
+            except SourceError as error:
+                if self._source is not None:
+                    self._source.close()
+                    self._source = None
+                self.get_logger().warning(f"{error} Trying again in {wait:g} s.")
+                self._stopping.wait(wait)
+                wait = min(2.0 * wait, LONGEST_WAIT)
+                continue
+            wait = FIRST_WAIT
+            if self.settings.rate and time.monotonic() < due:
+                continue  # a driver that gives more than it was asked for
+            due = max(due, time.monotonic() - 0.1) + 1.0 / self.settings.rate if self.settings.rate else 0.0
+            self._publish(image, frame)
+
+    def _publish(self, image: ReusedImage, frame: Any) -> None:
+        header = Header(stamp=self.get_clock().now().to_msg(), frame_id=self.settings.frame_id)
+        self._publisher.publish(image.fill(header, frame))
+
+
+def main(args: Optional[List[str]] = None) -> int:
+    """Run the node by itself."""
+    return run([ImageSource], args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,283 @@
+"""The lifecycle that all our nodes share: transitions that refuse instead of raise, autostart, checked parameters, Ctrl-C."""
+from __future__ import annotations
+
+import sys
+import traceback
+from typing import Any, Callable, List, Optional, Sequence
+
+import rclpy
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.clock import Clock, ClockType
+from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
+from rclpy.qos import QoSHistoryPolicy, QoSProfile, QoSReliabilityPolicy
+from rclpy.qos_overriding_options import QoSOverridingOptions
+
+from siamese_emotion_ros.nodes.parameters import START, Change, ParameterRefused, ParameterTable, Spec
+from siamese_emotion_ros.nodes.stream import Mailbox, Throttle, Worker
+
+#: What a user can put right; anything else is a fault of ours and is logged with its traceback.
+REFUSALS = (ValueError, OSError)
+
+AUTOSTART = Spec(
+    "autostart", True, "Configure and activate by itself once started; false leaves both to a lifecycle manager.",
+    changes=START,
+)
+
+
+class StreamNode(LifecycleNode):
+    """A lifecycle node with a parameter table; subclasses fill in load, start, stop, unload and change.
+
+    - configure: checks the parameters, then load(settings)
+    - activate: start(), streams begin
+    - deactivate: stop(), streams end, what was loaded stays
+    - cleanup: unload()
+    - shutdown and errors: stop() and unload(), from wherever the node was
+
+    A hook that raises refuses its transition: the node logs one line and stays in the state it was in, to be asked again.
+    """
+
+    def __init__(self, table: ParameterTable, **kwargs: Any) -> None:
+        super().__init__(table.node_name, **kwargs)
+        self._table = table
+        self._refusals = table.declare(self)
+        self._throttle = Throttle()
+        #: The checked parameters, as of the last configure or change; None while unconfigured.
+        self.settings: Any = None
+        # Frames have a callback group of their own: a parameter callback may load for a second while they flow.
+        self.frames_group = MutuallyExclusiveCallbackGroup()
+        self.add_on_set_parameters_callback(self._on_set_parameters)
+        if self.get_parameter("autostart").value:
+            # Steady time: with use_sim_time a timer on the node's own clock would wait for somebody to publish it.
+            self._autostart = self.create_timer(0.001, self._start_by_itself, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    # --- what a subclass fills in ---
+
+    def load(self, settings: Any) -> None:
+        """Make all that activation needs, or raise."""
+
+    def start(self) -> None:
+        """Begin the streams, or raise."""
+
+    def stop(self) -> None:
+        """End the streams; also called when they never began."""
+
+    def unload(self) -> None:
+        """Free what load() made; also called after a load() that raised half-way."""
+
+    def change(self, change: Change) -> None:
+        """Put changed settings into effect in a configured node; raise and leave everything as it was to refuse them."""
+
+    # --- transitions ---
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Check the parameters and load; FAILURE with one log line, and still unconfigured, when either is refused."""
+        try:
+            if self._refusals:
+                raise ParameterRefused("; ".join(self._refusals.values()))
+            settings = self._table.read(self)
+            self.load(settings)
+        except Exception as error:
+            self._log_refusal("configure", error)
+            self.unload()
+            return TransitionCallbackReturn.FAILURE
+        self.settings = settings
+        return super().on_configure(state)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Enable the publishers and begin the streams."""
+        super().on_activate(state)
+        try:
+            self.start()
+        except Exception as error:
+            self._log_refusal("activate", error)
+            self.stop()
+            super().on_deactivate(state)
+            return TransitionCallbackReturn.FAILURE
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """End the streams; what was loaded stays."""
+        self.stop()
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Free what was loaded."""
+        self.settings = None
+        self.unload()
+        return super().on_cleanup(state)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """End everything, from whatever state."""
+        self.close()
+        return super().on_shutdown(state)
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """End everything; the node is unconfigured afterwards and may be configured again."""
+        self.close()
+        return TransitionCallbackReturn.SUCCESS
+
+    def close(self) -> None:
+        """End the streams and free what was loaded."""
+        self.stop()
+        self.settings = None
+        self.unload()
+
+    # --- for subclasses ---
+
+    def publisher(self, message_type: type, topic: str, qos: QoSProfile) -> Any:
+        """A lifecycle publisher whose QoS can be overridden by parameters."""
+        return self.create_lifecycle_publisher(
+            message_type, topic, qos, qos_overriding_options=QoSOverridingOptions.with_default_policies()
+        )
+
+    def subscription(self, message_type: type, topic: str, qos: QoSProfile, callback: Callable[[Any], None]) -> Any:
+        """A subscription in the frames' callback group, whose QoS can be overridden by parameters."""
+        return self.create_subscription(
+            message_type, topic, callback, qos, callback_group=self.frames_group,
+            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+        )
+
+    def stream(
+        self,
+        message_type: type,
+        topic: str,
+        qos: QoSProfile,
+        work: Callable[[Any], None],
+        begin: Optional[Callable[[], None]] = None,
+    ) -> "Stream":
+        """A stream, to be opened: calls `work` with each message in a thread of its own, which calls `begin` first."""
+        return Stream(self, message_type, topic, qos, work, begin)
+
+    def stream_failed(self, error: Exception) -> None:
+        """Log what went wrong with one message of a stream, the same line at most every few seconds."""
+        if not self.context.ok():
+            return  # Ctrl-C came between taking a message and answering it
+        refused = isinstance(error, REFUSALS)
+        text = str(error) if refused else _with_traceback(error)
+        line = self._throttle.line(f"{type(error).__name__} {str(error)[:24]}", text)
+        if line is None:
+            return
+        if refused:
+            self.get_logger().warning(line)
+        else:
+            self.get_logger().error(line)
+
+    # --- inside ---
+
+    def _start_by_itself(self) -> None:
+        self._autostart.cancel()
+        if self.settings is None and self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
+            self.trigger_activate()
+
+    def _on_set_parameters(self, parameters: List[Parameter]) -> SetParametersResult:
+        """Check a request to set parameters and put it into effect, or answer with the reason and change nothing."""
+        configured = self.settings is not None
+        try:
+            change = self._table.changed(self, parameters, configured)
+            if change.names and configured:
+                self.change(change)
+                self.settings = change.settings
+        except REFUSALS as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        except Exception as error:
+            self.get_logger().error(_with_traceback(error))
+            return SetParametersResult(successful=False, reason=f"{type(error).__name__}: {error}")
+        for name in change.names:
+            self._refusals.pop(name, None)
+        return SetParametersResult(successful=True)
+
+    def _log_refusal(self, transition: str, error: Exception) -> None:
+        reason = str(error) if isinstance(error, REFUSALS) else _with_traceback(error)
+        self.get_logger().error(
+            f"cannot {transition}: {reason} (then: ros2 lifecycle set {self.get_fully_qualified_name()} {transition})"
+        )
+
+
+class Stream:
+    """A subscription whose messages wait in a newest-wins mailbox for a thread that works on them in order.
+
+    As many may wait as the subscription's depth says; the executor only ever moves them into the mailbox. The QoS can be
+    overridden by parameters.
+    """
+
+    def __init__(
+        self,
+        node: StreamNode,
+        message_type: type,
+        topic: str,
+        qos: QoSProfile,
+        work: Callable[[Any], None],
+        begin: Optional[Callable[[], None]],
+    ) -> None:
+        self._node = node
+        self._mailbox = Mailbox(capacity=None)
+        self._worker = Worker(self._mailbox, work, node.stream_failed, f"{node.get_name()} {topic}", begin)
+        self._subscribe = lambda: node.subscription(message_type, topic, qos, self._mailbox.put)
+        self._qos = qos
+        self._subscription: Any = None
+
+    def open(self) -> None:
+        """Subscribe. Apart from the constructor, so that whoever holds the stream has it when the first message comes."""
+        self._subscription = self._subscribe()
+        self._mailbox.limit(_capacity(self._qos))  # now that the overrides are written into it
+
+    @property
+    def replaced(self) -> int:
+        """How many messages gave way to newer ones before they were worked on."""
+        return self._mailbox.replaced
+
+    def stop(self) -> None:
+        """Finish the message in work, drop those that wait, unsubscribe."""
+        if self._subscription is not None:
+            self._node.destroy_subscription(self._subscription)
+        self._worker.stop()
+
+
+def sensor_qos() -> QoSProfile:
+    """For images from a camera: best effort, the newest one only. A new object each time, as overrides write into it."""
+    return QoSProfile(history=QoSHistoryPolicy.KEEP_LAST, depth=1, reliability=QoSReliabilityPolicy.BEST_EFFORT)
+
+
+def result_qos(depth: int = 10) -> QoSProfile:
+    """For what we publish: reliable, so that reliable and best-effort subscribers both get it."""
+    return QoSProfile(history=QoSHistoryPolicy.KEEP_LAST, depth=depth, reliability=QoSReliabilityPolicy.RELIABLE)
+
+
+def _capacity(qos: QoSProfile) -> Optional[int]:
+    return None if qos.history == QoSHistoryPolicy.KEEP_ALL else max(1, qos.depth)
+
+
+def run(factories: Sequence[Callable[[], StreamNode]], args: Optional[List[str]] = None) -> int:
+    """Spin nodes in one process until Ctrl-C; the process's exit status."""
+    try:
+        rclpy.init(args=args)
+        nodes = [make() for make in factories]
+    except Exception as error:
+        print(f"cannot start: {error}", file=sys.stderr)
+        rclpy.try_shutdown()
+        return 1
+    # Two threads a node: one may load for a second in a parameter callback while the other hands over frames.
+    executor = MultiThreadedExecutor(num_threads=2 * len(nodes))
+    for node in nodes:
+        executor.add_node(node)
+    while rclpy.ok():
+        try:
+            executor.spin()
+        except (KeyboardInterrupt, ExternalShutdownException):
+            break
+        except Exception as error:  # a fault in one callback is no reason to leave the robot without eyes
+            nodes[0].get_logger().error(_with_traceback(error))
+    for node in nodes:
+        node.close()
+    executor.shutdown()
+    for node in nodes:
+        node.destroy_node()
+    rclpy.try_shutdown()
+    return 0
+
+
+def _with_traceback(error: Exception) -> str:
+    return "".join(traceback.format_exception(type(error), error, error.__traceback__)).strip()

@@ -1,0 +1,120 @@
+"""siamese_emotion: faces in, one EmotionStamped for each of them out, with the model and gallery of the moment."""
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any, List, Optional
+
+import torch
+
+from siamese_emotion_ros.msg import EmotionStamped, FaceCropArray
+from siamese_emotion_ros.nodes.conversions import emotion_message, image_from_message, latency_since, nanoseconds
+from siamese_emotion_ros.nodes.lifecycle import AUTOSTART, Stream, StreamNode, result_qos, run
+from siamese_emotion_ros.nodes.parameters import START, UNCONFIGURED, Change, ParameterTable, Spec
+from siamese_emotion_ros.nodes.snapshots import Snapshot, build_snapshot
+from siamese_emotion_ros.nodes.stream import TimeWatch
+from siamese_emotion_ros.recognition.model import choose_device
+from siamese_emotion_ros.shipped import shipped_path
+
+PARAMETERS = ParameterTable("siamese_emotion", [
+    Spec("model_path", "paper_fer2013.safetensors",
+         "Model file, absolute or relative to one of artifact_dirs. Setting it, even to the same file, reads it again."),
+    Spec("gallery_path", "paper_fer2013_seven.gallery.safetensors",
+         "Gallery file, likewise. One that was made for another model and carries no images is refused: set both at once."),
+    Spec("k", 0, "Anchors that vote; 0 is the gallery's own number.", low=0, high=10000),
+    Spec("distance_threshold", 0.0,
+         "A face whose nearest anchor is farther than this is unknown; 0.0 is the gallery's own threshold, .inf never.",
+         low=0.0, high=float("inf"), shown="`0.0`"),
+    Spec("smoothing.window", 1, "Frames over which the vote of each face is averaged; 1 is off.", low=1, high=300),
+    Spec("smoothing.hysteresis", 0.0,
+         "Share of the vote by which another emotion has to lead before the label of a face changes.", low=0.0, high=1.0),
+    Spec("device", "auto", "Where the network runs: auto (cuda where there is one), cpu, cuda or cuda:<number>.",
+         changes=UNCONFIGURED, check=choose_device),
+    Spec("precision", "fp32", "Arithmetic of the network.", choices=("fp32", "fp16"), changes=UNCONFIGURED),
+    Spec("threads", 1, "CPU threads that torch may use in this process.", low=1, high=64, changes=UNCONFIGURED),
+    Spec("artifact_dirs", lambda: [str(shipped_path("models"))],
+         "Folders that model and gallery may come from; links and `..` are followed before the check.",
+         changes=START, shown="the package's `models`"),
+    AUTOSTART,
+])
+
+
+class SiameseEmotion(StreamNode):
+    """Subscribes `faces`, publishes `emotion`."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        self._snapshot: Optional[Snapshot] = None
+        self._publisher: Any = None
+        self._faces: Optional[Stream] = None
+        super().__init__(PARAMETERS, **kwargs)
+
+    def load(self, settings: Any) -> None:
+        """Read and warm model and gallery."""
+        self._snapshot = build_snapshot(settings)
+        self._publisher = self.publisher(EmotionStamped, "emotion", result_qos())
+        self._log_snapshot("answers with")
+
+    def start(self) -> None:
+        """Subscribe to the faces."""
+        self._time = TimeWatch()
+        threads = self.settings.threads
+        self._faces = self.stream(
+            FaceCropArray, "faces", result_qos(), self._answer, begin=lambda: torch.set_num_threads(threads)
+        )
+        self._faces.open()
+
+    def stop(self) -> None:
+        """Answer the frame in work and no more."""
+        if self._faces is not None:
+            self._faces.stop()
+            self._faces = None
+
+    def unload(self) -> None:
+        """Free model and gallery."""
+        if self._publisher is not None:
+            self.destroy_lifecycle_publisher(self._publisher)
+            self._publisher = None
+        self._snapshot = None
+
+    def change(self, change: Change) -> None:
+        """Build a whole new snapshot while frames flow, then put it in place of the old one."""
+        started = time.monotonic()
+        self._snapshot = build_snapshot(change.settings, change.names, self._snapshot)
+        self._log_snapshot(f"after {time.monotonic() - started:.2f} s answers with")
+
+    def _answer(self, faces: FaceCropArray) -> None:
+        """One batch for all faces of a frame, by one snapshot."""
+        snapshot = self._snapshot
+        if self._time.jumped_back(nanoseconds(faces.header.stamp)):
+            self.get_logger().info("time jumped back: the smoothing of every face starts again")
+            snapshot.smoother.reset()
+        if not faces.faces:
+            return
+        recognizer = snapshot.recognizer
+        recognitions = snapshot.smoother.smooth(
+            recognizer.classes,
+            [face.face_id for face in faces.faces],
+            recognizer.recognize([image_from_message(face.crop) for face in faces.faces]),
+        )
+        for face, recognition in zip(faces.faces, recognitions):
+            message = emotion_message(faces, face, recognition, recognizer.classes, snapshot.ids)
+            message.latency = latency_since(faces.header.stamp, self.get_clock().now())
+            self._publisher.publish(message)
+
+    def _log_snapshot(self, doing: str) -> None:
+        recognizer = self._snapshot.recognizer
+        model_id, gallery_id, version = self._snapshot.ids
+        self.get_logger().info(
+            f"{doing} model {model_id[:12]} ({recognizer.model.spec.architecture}, {recognizer.model.device}, "
+            f"{recognizer.model.precision}) and gallery {gallery_id[:12]} ({len(recognizer.gallery)} anchors of "
+            f"{', '.join(recognizer.classes)}; k {recognizer.k}, threshold {recognizer.threshold:g}), version {version}"
+        )
+
+
+def main(args: Optional[List[str]] = None) -> int:
+    """Run the node by itself."""
+    return run([SiameseEmotion], args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

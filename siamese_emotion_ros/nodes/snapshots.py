@@ -1,0 +1,94 @@
+"""Which model, gallery and settings answer: built whole and warmed off the frame path, then put in place as one reference."""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, AbstractSet, NamedTuple, Optional, Sequence, Tuple
+
+import numpy as np
+
+from siamese_emotion_ros.recognition.artifacts import ArtifactError, read_gallery
+from siamese_emotion_ros.recognition.gallery import Gallery, reembed
+from siamese_emotion_ros.recognition.model import EmbeddingModel
+from siamese_emotion_ros.recognition.recognizer import Recognizer, Settings
+from siamese_emotion_ros.recognition.smoothing import FaceSmoother
+
+#: The settings that make a new recognizer, and so count as a swap.
+SWAPPED = frozenset(("model_path", "gallery_path", "k", "distance_threshold"))
+
+
+class Snapshot(NamedTuple):
+    """All that decides an answer. A frame is answered by one snapshot from beginning to end.
+
+    gallery: as read from its file; the recognizer's own may have been embedded anew for another model.
+    smoother: new with each swap, as votes of two models do not mix. version: 1, 2, … counts the swaps.
+    """
+
+    recognizer: Recognizer
+    gallery: Gallery
+    smoother: FaceSmoother
+    version: int
+
+    @property
+    def ids(self) -> Tuple[str, str, int]:
+        """model_id, gallery_id and gallery_version as they go into a message."""
+        return self.recognizer.model.fingerprint, self.recognizer.gallery.fingerprint, self.version
+
+
+def build_snapshot(
+    settings: Any, changed: AbstractSet[str] = SWAPPED, previous: Optional[Snapshot] = None
+) -> Snapshot:
+    """The snapshot for a node's settings (see nodes.siamese_emotion), reading again only what `changed` names.
+
+    ValueError, and nothing has happened, for a file that cannot be used or a model and gallery that do not fit.
+    """
+    if previous is None:
+        changed = SWAPPED
+    smoother = FaceSmoother(settings.smoothing_window, settings.smoothing_hysteresis)
+    if previous is not None and not changed & SWAPPED:
+        return previous._replace(smoother=smoother)
+    if previous is None or "model_path" in changed:
+        path = resolve_artifact("model_path", settings.model_path, settings.artifact_dirs)
+        model = EmbeddingModel.load(path, settings.device, settings.precision)
+    else:
+        model = previous.recognizer.model
+    if previous is None or "gallery_path" in changed:
+        gallery = read_gallery(resolve_artifact("gallery_path", settings.gallery_path, settings.artifact_dirs))
+    else:
+        gallery = previous.gallery
+    fitting = gallery
+    if gallery.model_fingerprint != model.fingerprint and gallery.images is not None:
+        fitting = reembed(gallery, model)
+    vote = Settings(k=settings.k or None, distance_threshold=settings.distance_threshold or None)
+    recognizer = Recognizer(model, fitting, vote)
+    model.warm_up()
+    recognizer.recognize([np.zeros((model.spec.input_size, model.spec.input_size), np.uint8)])
+    recognizer.gallery.fingerprint  # noqa: B018 - hashes the gallery now rather than in the first frame
+    return Snapshot(recognizer, gallery, smoother, 1 if previous is None else previous.version + 1)
+
+
+def resolve_artifact(parameter: str, name: str, folders: Sequence[str]) -> Path:
+    """The file that a model_path or gallery_path means, which has to lie in one of `folders`.
+
+    A relative name is looked for in each folder in turn. Symbolic links and `..` are followed before the check.
+    ArtifactError says which parameter, what it was and what to do.
+    """
+    if not name:
+        raise ArtifactError(f"{parameter} is empty: set it to a file in {', '.join(folders)}")
+    outside = None
+    try:
+        roots = [Path(folder).expanduser().resolve() for folder in folders]
+        given = Path(name).expanduser()
+        for candidate in [given] if given.is_absolute() else [root / given for root in roots]:
+            file = candidate.resolve()
+            if not any(root in file.parents for root in roots):
+                outside = file
+            elif file.is_file():
+                return file
+    except (OSError, RuntimeError, ValueError) as error:  # a name too long, a loop of links, a null byte
+        raise ArtifactError(f"{parameter} is {name[:200]!r}, which is not a usable path ({error})") from error
+    if outside is not None:
+        raise ArtifactError(
+            f"{parameter} is {name!r}, that is {outside}, outside artifact_dirs ({', '.join(folders)}): "
+            "move the file there, or start the node with its folder in artifact_dirs"
+        )
+    raise ArtifactError(f"{parameter} is {name!r}: no such file in {', '.join(folders)}")
