@@ -1,6 +1,7 @@
 """`siamese-emotion train`: learn an embedding from a configuration and your copy of a data set."""
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, List, Optional
 
@@ -37,31 +38,35 @@ def _train(
 ) -> None:
     from siamese_emotion_ros.cli.loading import load_faces
     from siamese_emotion_ros.training.config import ConfigError
+    from siamese_emotion_ros.training.head import train_head, with_network_of_model
     from siamese_emotion_ros.training.loading import prepare
-    from siamese_emotion_ros.training.train import open_run
+    from siamese_emotion_ros.training.train import CONFIG, open_run
     from siamese_emotion_ros.training.train import train as run
 
-    if data_root is not None:
-        overrides.append(f"data.root={_quoted(str(data_root))}")
+    if name is None and not resume:
+        raise ConfigError("no configuration: name one with --config, such as --config paper_fer2013_a")
     if stage is not None:
         overrides.append(f"stage={stage}")
-    config = _read(name, overrides, output, resume)
-    if config.data.root is None:
-        raise ConfigError(f"data.root is not set: say where your copy of {config.data.dataset} lies with --data-root")
+    config = read_named_config(str(output / CONFIG) if name is None else name, overrides, data_root)
+    if config.stage == "head":
+        config = with_network_of_model(config)
     open_run(config, output, resume)  # before the data set is read, which takes a while
-    faces = load_faces(config.data.dataset, Path(config.data.root), **dict(config.data.options))
-    result = run(config, prepare(faces, config), output, resume, progress)
+    faces = load_faces(config.data.dataset, Path(str(config.data.root)), **dict(config.data.options))
+    data = prepare(faces, config)
+    result = train_head(config, data, output) if config.stage == "head" else run(config, data, output, resume, progress)
     _report(result, output)
 
 
-def _read(name: Optional[str], overrides: List[str], output: Path, resume: bool) -> "TrainingConfig":
+def read_named_config(name: str, overrides: List[str], data_root: Optional[Path]) -> TrainingConfig:
+    """The configuration that `--config` names with the overrides and `--data-root` applied; it must have a data.root."""
     from siamese_emotion_ros.training.config import ConfigError, read_config
 
-    if name is None:
-        if not resume:
-            raise ConfigError("no configuration: name one with --config, such as --config paper_fer2013_a")
-        return read_config(output / "config.yaml", overrides)
-    return read_config(config_path(name), overrides)
+    if data_root is not None:
+        overrides = [*overrides, f"data.root={json.dumps(str(data_root))}"]
+    config = read_config(config_path(name), overrides)
+    if config.data.root is None:
+        raise ConfigError(f"data.root is not set: say where your copy of {config.data.dataset} lies with --data-root")
+    return config
 
 
 def config_path(name: str) -> Path:
@@ -80,13 +85,7 @@ def config_path(name: str) -> Path:
     return shipped
 
 
-def _quoted(text: str) -> str:
-    import json
-
-    return json.dumps(text)
-
-
-def _report(result: "TrainingResult", output: Path) -> None:
+def _report(result: TrainingResult, output: Path) -> None:
     from rich.console import Console
 
     console = Console(highlight=False)

@@ -17,9 +17,10 @@ class AveragedNetwork(nn.Module):
         super().__init__()
         self.network = copy.deepcopy(network).requires_grad_(False).eval()
         self.decay = decay
+        self.steps: torch.Tensor
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
 
-    def train(self, mode: bool = True) -> "AveragedNetwork":
+    def train(self, mode: bool = True) -> AveragedNetwork:
         """Stay in evaluation mode: an averaged network is only ever asked."""
         return super().train(False)
 
@@ -31,8 +32,8 @@ class AveragedNetwork(nn.Module):
         weight = 1.0 - min(self.decay, (1 + steps) / (10 + steps))
         for mine, theirs in zip(self.network.parameters(), network.parameters()):
             mine.lerp_(theirs.detach(), weight)
-        for mine, theirs in zip(self.network.buffers(), network.buffers()):
-            mine.copy_(theirs)
+        for my_buffer, their_buffer in zip(self.network.buffers(), network.buffers()):
+            my_buffer.copy_(their_buffer)
 
     def forward(self, faces: torch.Tensor) -> torch.Tensor:
         """Embeddings [N, D] of preprocessed faces [N, 1, S, S] by the averaged weights."""

@@ -301,7 +301,7 @@ def _value(value: Any, hint: Any, rule: Mapping[str, Any], key: str) -> Any:
     wanted = dict if typing.get_origin(kind) is not None else kind
     if not isinstance(value, wanted) or (wanted is int and isinstance(value, bool)):
         raise ConfigError(f"{key} is {value!r}: expected {expected} ({rule['doc']})")
-    if wanted is float and not math.isfinite(value):
+    if isinstance(value, float) and not math.isfinite(value):
         raise ConfigError(f"{key} is {value!r}: expected {expected} ({rule['doc']})")
     too_low = rule["low"] is not None and value < rule["low"]
     too_high = rule["high"] is not None and value > rule["high"]

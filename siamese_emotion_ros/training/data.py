@@ -67,7 +67,7 @@ class BatchLoader:
         self.seconds = 0.0
 
     @property
-    def sampler(self) -> "BatchLoader":
+    def sampler(self) -> BatchLoader:
         """Where Lightning looks for `set_epoch`."""
         return self
 

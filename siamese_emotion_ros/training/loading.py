@@ -12,16 +12,14 @@ from siamese_emotion_ros.recognition.preprocessing import preprocess
 from siamese_emotion_ros.training.config import ConfigError, TrainingConfig
 from siamese_emotion_ros.training.data import TrainingData
 
-def prepare(faceset: FaceSet, config: TrainingConfig) -> TrainingData:
-    """The training and validation faces of `faceset` as a run takes them.
 
-    Labels are renumbered to the order of `config.classes`; every face is brought to the network's input size once.
+def prepare(faceset: FaceSet, config: TrainingConfig) -> TrainingData:
+    """The training and validation faces of `faceset`, restricted to `config.classes`, as a run takes them.
+
+    Every face is brought to the network's input size once. Faces of the test split are dropped unseen. Raises
+    ConfigError when nothing is left to validate on or the votes that the configuration wants are missing, and
+    DataSetError for a class or split that the set does not have.
     """
-    missing = [name for name in config.classes if name not in faceset.classes]
-    if missing:
-        raise ConfigError(
-            f"data.classes asks for {', '.join(missing)}: {config.data.dataset} has {', '.join(faceset.classes)}"
-        )
     faceset = faceset.restrict(config.classes)
     parts = split(faceset, config.data.split, config.trainer.seed)
     train, val = parts["train"], parts["val"]
@@ -31,10 +29,8 @@ def prepare(faceset: FaceSet, config: TrainingConfig) -> TrainingData:
         raise ConfigError(
             f"data.split {config.data.split} gives no validation face: use another split or a complete copy of the data"
         )
-    # Faces that neither train nor validate (the test split) are not kept in memory, and never looked at.
     rows = np.concatenate([train, val])
-    order = np.array([config.classes.index(name) for name in faceset.classes])
-    labels = order[faceset.labels[rows]]
+    labels = faceset.labels[rows]
     return TrainingData(
         faces=torch.from_numpy(_sized([faceset.faces[row] for row in rows], config.network.input_size)),
         labels=torch.from_numpy(labels),
@@ -42,7 +38,7 @@ def prepare(faceset: FaceSet, config: TrainingConfig) -> TrainingData:
         train=np.arange(len(train)),
         val=np.arange(len(train), len(rows)),
         provenance=_provenance(config, labels[: len(train)], len(val)),
-        soft_labels=_soft_labels(faceset, config, rows, order) if config.data.soft_labels else None,
+        soft_labels=_soft_labels(faceset, config, rows) if config.data.soft_labels else None,
     )
 
 
@@ -55,16 +51,16 @@ def _sized(faces: List[np.ndarray], side: int) -> np.ndarray:
     return sized
 
 
-def _soft_labels(
-    faceset: FaceSet, config: TrainingConfig, rows: np.ndarray, order: np.ndarray
-) -> torch.Tensor:
+def _soft_labels(faceset: FaceSet, config: TrainingConfig, rows: np.ndarray) -> torch.Tensor:
     """The voters' distribution over the classes; a face without a vote for any of them keeps its single label."""
     if faceset.soft_labels is None:
-        raise ConfigError(f"data.soft_labels: {config.data.dataset} came without votes; give FER+'s file in data.options")
-    soft = np.zeros((len(rows), len(order)), np.float32)
-    soft[:, order] = faceset.soft_labels[rows]
+        raise ConfigError(
+            f"data.soft_labels is set, but this copy of {config.data.dataset} comes without votes: "
+            "put FER+'s fer2013new.csv beside it or name it in data.options.ferplus"
+        )
+    soft = faceset.soft_labels[rows].copy()
     unvoted = np.flatnonzero(soft.sum(axis=1) == 0)
-    soft[unvoted, order[faceset.labels[rows[unvoted]]]] = 1
+    soft[unvoted, faceset.labels[rows[unvoted]]] = 1
     return torch.from_numpy(soft)
 
 
@@ -73,6 +69,7 @@ def _provenance(config: TrainingConfig, labels: np.ndarray, n_val: int) -> Dict[
     return {
         "dataset": config.data.dataset,
         "split": config.data.split,
+        "split_seed": str(config.trainer.seed),
         "classes": ", ".join(config.classes),
         "training_faces": ", ".join(f"{name} {count}" for name, count in zip(config.classes, counts)),
         "validation_faces": str(n_val),

@@ -52,7 +52,7 @@ class DistanceLoss(nn.Module):
         """The loss over tuples formed among all embeddings of a batch."""
         raise NotImplementedError
 
-    def of_rows(self, members: "list[Tensor]", labels: Tensor) -> Tensor:
+    def of_rows(self, members: list[Tensor], labels: Tensor) -> Tensor:
         """The loss over given tuples: `members` holds r tensors [M, D], `labels` is [M, r]."""
         raise NotImplementedError
 
@@ -88,7 +88,7 @@ class ContrastiveLoss(DistanceLoss):
         upper = torch.ones_like(same).triu(diagonal=1)
         return self._reduce(squares[same & upper], squares[~same & upper])
 
-    def of_rows(self, members: "list[Tensor]", labels: Tensor) -> Tensor:
+    def of_rows(self, members: list[Tensor], labels: Tensor) -> Tensor:
         squares = (members[0] - members[1]).pow(2).sum(dim=1)
         same = labels[:, 0] == labels[:, 1]
         return self._reduce(squares[same], squares[~same])
@@ -131,7 +131,7 @@ class TripletLoss(DistanceLoss):
         wanted = ~same[anchors]
         return (losses * wanted).sum() / wanted.sum().clamp_min(1)
 
-    def of_rows(self, members: "list[Tensor]", labels: Tensor) -> Tensor:
+    def of_rows(self, members: list[Tensor], labels: Tensor) -> Tensor:
         anchors, positives, negatives = members
         return self._mean(_distance(anchors, positives), _distance(anchors, negatives))
 
@@ -171,7 +171,7 @@ class QuadrupletLoss(DistanceLoss):
                 second = torch.where(of_class, (near - apart + self.second_margin).clamp_min(0), second)
         return mean_or_zero(first + second)
 
-    def of_rows(self, members: "list[Tensor]", labels: Tensor) -> Tensor:
+    def of_rows(self, members: list[Tensor], labels: Tensor) -> Tensor:
         anchors, positives, negatives, others = members
         near = _distance(anchors, positives)
         first = (near - _distance(anchors, negatives) + self.margin).clamp_min(0)

@@ -32,7 +32,7 @@ class SiameseModule(pl.LightningModule):
         super().__init__()
         self.config = config
         network = build_network(config.network.architecture, config.network.input_size, config.network.embedding_dim)
-        self.network = network.to(memory_format=torch.channels_last)
+        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.distance_loss = make_loss(config.loss)
         self.head: Optional[nn.Linear] = None
         if config.loss.cross_entropy > 0:

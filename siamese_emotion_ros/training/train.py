@@ -19,11 +19,15 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from siamese_emotion_ros.recognition.artifacts import ModelSpec, write_model
 from siamese_emotion_ros.training.config import (
-    ConfigError, TrainingConfig, differences, read_config, write_config,
+    ConfigError,
+    TrainingConfig,
+    differences,
+    read_config,
+    write_config,
 )
-from siamese_emotion_ros.training.data import BatchLoader, TrainingData, ProbeLoader
+from siamese_emotion_ros.training.data import BatchLoader, ProbeLoader, TrainingData
 from siamese_emotion_ros.training.module import SiameseModule
-from siamese_emotion_ros.training.recorder import BEST, EPOCHS, LAST, RunRecorder
+from siamese_emotion_ros.training.recorder import BEST, LAST, RunRecorder
 from siamese_emotion_ros.training.sampling import BatchSampler
 from siamese_emotion_ros.training.transfer import carry_over
 

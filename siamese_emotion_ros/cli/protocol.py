@@ -1,0 +1,69 @@
+"""`siamese-emotion protocol`: how many emotions a network can tell apart, grown one at a time."""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, List, Optional
+
+import typer
+
+from siamese_emotion_ros.cli.errors import reported
+
+if TYPE_CHECKING:
+    from siamese_emotion_ros.training.growth import GrowthState
+
+
+def protocol(
+    overrides: Optional[List[str]] = typer.Argument(
+        None, metavar="[SECTION.KEY=VALUE]...", help="Changes to the configuration, such as trainer.epochs=10."
+    ),
+    config: str = typer.Option("growth_fer2013", help="YAML file or shipped configuration: the budget of each network."),
+    data_root: Optional[Path] = typer.Option(None, help="Your copy of the data set (sets data.root)."),
+    output: Path = typer.Option(..., help="Folder of the protocol; run again with the same one to go on."),
+    starts: str = typer.Option("similar,middling,different", help="Which pairs of emotions to start from."),
+    stop_below: float = typer.Option(0.7, help="Stop growing when top-1 falls below this share."),
+    progress: bool = typer.Option(True, help="Show a progress bar for each network."),
+) -> None:
+    """The paper's emotion-growth protocol: growth.csv and growth.png in OUTPUT."""
+    with reported():
+        _protocol(list(overrides or []), config, data_root, output, starts, stop_below, progress)
+
+
+def _protocol(
+    overrides: List[str], name: str, data_root: Optional[Path], output: Path, starts: str, stop_below: float,
+    progress: bool,
+) -> None:
+    from rich.console import Console
+
+    from siamese_emotion_ros.cli.loading import load_faces
+    from siamese_emotion_ros.cli.train import read_named_config
+    from siamese_emotion_ros.training.growth import Growth, Interrupted
+    from siamese_emotion_ros.training.loading import prepare
+
+    config = read_named_config(name, overrides, data_root)
+    console = Console(highlight=False)
+    chosen = [start.strip() for start in starts.split(",") if start.strip()]
+    growth = Growth(config, lambda wanted: prepare(faces, wanted), output, stop_below, chosen, progress)
+    faces = load_faces(config.data.dataset, Path(str(config.data.root)), **dict(config.data.options))
+    try:
+        state = growth.run(console.print)
+    except Interrupted:
+        console.print("interrupted; run the same command again to go on")
+        raise typer.Exit(130) from None
+    _show(console, state, output)
+
+
+def _show(console: object, state: GrowthState, output: Path) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from siamese_emotion_ros.training.growth import PLOT, TABLE
+
+    assert isinstance(console, Console)
+    table = Table(title=f"emotion growth (limit {state.stop_below:.0%})")
+    for heading in ("start", "emotions", "top-1", "macro-F1", "one-vs-rest"):
+        table.add_column(heading, justify="left" if heading in ("start", "emotions") else "right")
+    for stage in state.stages:
+        figures = [f"{value:.1%}" for value in (stage.top1, stage.macro_f1, stage.one_vs_rest)]
+        table.add_row(stage.start, ", ".join(stage.classes), *figures)
+    console.print(table)
+    console.print(f"wrote {output / TABLE} and {output / PLOT}")

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from siamese_emotion_ros.training.augmentation import Augmentation, generator_for
+from siamese_emotion_ros.training.config import AugmentationConfig
+
+EVERYTHING = AugmentationConfig(
+    flip=0.5, rotation=20, scale=0.2, translation=0.1, brightness=0.2, contrast=0.3, gamma=0.5, noise=0.1, blur=1.5,
+    cutout=0.5, low_resolution=0.5,
+)
+
+
+def faces(count=16, side=24):
+    return torch.randint(0, 256, (count, 1, side, side), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+
+def flat(value, count=16, side=24):
+    return torch.full((count, 1, side, side), value, dtype=torch.uint8)
+
+
+def augmented(original, seed=0, **changes):
+    return Augmentation(AugmentationConfig(**changes))(original, generator_for(torch.device("cpu"), seed))
+
+
+def test_by_default_nothing_changes():
+    assert torch.equal(augmented(faces()), faces().float())
+
+
+def test_the_same_numbers_give_the_same_faces_and_others_do_not():
+    def run(*numbers):
+        return Augmentation(EVERYTHING)(faces(), generator_for(torch.device("cpu"), *numbers))
+
+    assert torch.equal(run(0, 3, 7, 0), run(0, 3, 7, 0))
+    for other in [(1, 3, 7, 0), (0, 4, 7, 0), (0, 3, 8, 0), (0, 3, 7, 1)]:
+        assert not torch.equal(run(0, 3, 7, 0), run(*other))
+
+
+def test_everything_together_stays_a_grey_image_and_leaves_its_input():
+    original = faces()
+    before = original.clone()
+    changed = Augmentation(EVERYTHING)(original, generator_for(torch.device("cpu"), 0))
+    assert changed.shape == original.shape and changed.dtype == torch.float32
+    assert changed.min() >= 0 and changed.max() <= 255
+    assert torch.equal(original, before)
+
+
+def test_flip_mirrors_left_and_right():
+    assert torch.allclose(augmented(faces(), flip=1.0), faces().float().flip(3), atol=0.01)
+    half = augmented(faces(200), flip=0.5)
+    mirrored = (half - faces(200).float()).abs().amax(dim=(1, 2, 3)) > 1
+    assert 70 < mirrored.sum() < 130
+
+
+def test_translation_moves_a_spot_by_at_most_its_share():
+    original = torch.zeros(64, 1, 33, 33)
+    original[:, :, 16, 16] = 255
+    moved = augmented(original, translation=0.25)
+    row, column = (moved.sum(dim=d).flatten(1).argmax(dim=1) - 16 for d in (3, 2))
+    assert row.abs().max() <= 9 and column.abs().max() <= 9
+    assert row.abs().max() > 4 and column.abs().max() > 4
+    assert len({(int(r), int(c)) for r, c in zip(row, column)}) > 10, "every face moves by its own amount"
+
+
+def test_rotation_and_scale_keep_the_middle():
+    original = torch.zeros(32, 1, 33, 33)
+    original[:, :, 16, 8:25] = 255
+    for change in ({"rotation": 45}, {"scale": 0.5}):
+        changed = augmented(original, **change)
+        assert changed[:, 0, 16, 16].min() > 200
+        assert (changed - original).abs().amax(dim=(1, 2, 3)).max() > 100
+
+
+def test_brightness_contrast_and_gamma_change_light_not_shape():
+    lighter = augmented(flat(128), brightness=0.2)
+    assert (lighter - 128).abs().max() <= 0.2 * 255 + 0.01
+    assert lighter[:, 0, 0, 0].unique().numel() == 16
+    assert torch.allclose(augmented(flat(128), contrast=0.5), flat(128).float(), atol=0.01)
+    original = faces()
+    for change in ({"contrast": 0.5}, {"gamma": 1.0}):
+        changed = augmented(original, **change)
+        assert not torch.allclose(changed, original.float(), atol=1)
+        brighter = original[:, :, :, 1:] > original[:, :, :, :-1]
+        assert (changed[:, :, :, 1:] >= changed[:, :, :, :-1])[brighter].all(), "the order of grey values stays"
+
+
+def test_noise_has_at_most_the_deviation_asked_for():
+    changed = augmented(flat(128, count=64), noise=0.1)
+    deviation = (changed - 128).flatten(1).std(dim=1) / 255
+    assert 0.05 < deviation.max() < 0.11
+
+
+@pytest.mark.parametrize("change", [{"blur": 2.0}, {"low_resolution": 1.0}], ids=["blur", "low_resolution"])
+def test_blur_and_low_resolution_remove_detail_and_keep_the_mean(change):
+    original = faces(32)
+    changed = augmented(original, **change)
+    roughness = (changed[..., 1:] - changed[..., :-1]).abs().mean(dim=(1, 2, 3))
+    before = (original[..., 1:].float() - original[..., :-1].float()).abs().mean(dim=(1, 2, 3))
+    assert roughness.mean() < 0.7 * before.mean()
+    assert torch.allclose(changed.mean(dim=(1, 2, 3)), original.float().mean(dim=(1, 2, 3)), atol=12)
+    assert torch.allclose(augmented(flat(90), **change), flat(90).float(), atol=0.01)
+
+
+def test_cutout_covers_one_rectangle_with_the_mean():
+    original = faces(32)
+    changed = augmented(original, cutout=1.0)
+    for before, after in zip(original.float(), changed):
+        covered = (after != before)[0]
+        rows, columns = covered.any(dim=1).nonzero(), covered.any(dim=0).nonzero()
+        height, width = int(rows[-1] - rows[0] + 1), int(columns[-1] - columns[0] + 1)
+        assert height <= 13 and width <= 13
+        assert covered.sum() >= 0.9 * height * width
+        assert torch.allclose(after[0][covered], before.mean(), atol=0.01)
+    assert torch.equal(augmented(original, cutout=1e-9), original.float())
