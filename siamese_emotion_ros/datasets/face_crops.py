@@ -6,27 +6,43 @@ from typing import Callable, Optional
 
 import numpy as np
 
+from ..faces.detectors import make_detector
+from ..faces.finder import FaceFinder
 from .images import ImageError, read_bgr
 
 #: From a picture, uint8 [H, W, 3] BGR, to its face, gray uint8 [h, w]; None where there is none.
 Cropper = Callable[[np.ndarray], Optional[np.ndarray]]
 
 
+def deployed_cropper() -> Cropper:
+    """The largest face as the robot crops it by default; DetectorError (a ValueError) where no detector is present."""
+    return largest_face(FaceFinder(make_detector("auto")))
+
+
+def largest_face(finder: FaceFinder) -> Cropper:
+    """A cropper that takes the largest of the faces that `finder` sees in a picture."""
+
+    def crop(picture: np.ndarray) -> Optional[np.ndarray]:
+        finder.reset()  # pictures are no film: nobody is followed from one to the next
+        faces = finder.find(picture)
+        if not faces:
+            return None
+        return max(faces, key=lambda face: face.roi.width * face.roi.height).crop
+
+    return crop
+
+
 def crop_file(cropper: Cropper) -> Callable[[Path], np.ndarray]:
     """A function that reads an image file and returns its face, or raises ImageError where none is found."""
 
     def read(path: Path) -> np.ndarray:
-        face = cropper(read_bgr(path))
+        picture = read_bgr(path)
+        try:
+            face = cropper(picture)
+        except ValueError as error:  # a picture too large to search
+            raise ImageError(str(error)) from error
         if face is None:
             raise ImageError("no face was found in it")
         return face
 
     return read
-
-
-def deployed_cropper(detector: str = "auto") -> Cropper:
-    """The robot's detector, margin and crop; of several faces in a picture the largest."""
-    from ..faces.cropping import crop_square
-    from ..faces.detectors import make_detector
-
-    raise NotImplementedError((crop_square, make_detector))

@@ -1,4 +1,4 @@
-"""Image files to arrays, refusing the half-written ones that OpenCV would fill up with gray."""
+"""Image files to arrays, refusing the half-written ones that older OpenCV releases fill up with gray."""
 from __future__ import annotations
 
 import os
@@ -8,10 +8,9 @@ from typing import List
 import cv2
 import numpy as np
 
-EXTENSIONS = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".tif", ".tiff", ".webp"})
+from ..faces.cropping import MAX_CROP_SIDE
 
-#: The longer side of a face crop that the robot sends at most; larger files are reduced to it.
-MAX_CROP_SIDE = 128
+EXTENSIONS = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".tif", ".tiff", ".webp"})
 
 
 class ImageError(ValueError):
@@ -48,7 +47,7 @@ def read_bgr(path: Path) -> np.ndarray:
 
 
 def read_face(path: Path) -> np.ndarray:
-    """The face crop in `path`, gray uint8 [h, w], its longer side reduced to MAX_CROP_SIDE at most."""
+    """The face crop in `path`, gray uint8 [h, w], reduced to the size that the robot sends (128)."""
     # Decoding to BGR first gives the same gray as the robot's frames; libjpeg's own gray differs by rounding.
     gray = cv2.cvtColor(read_bgr(path), cv2.COLOR_BGR2GRAY)
     scale = MAX_CROP_SIDE / max(gray.shape)
