@@ -15,7 +15,7 @@ from siamese_emotion_ros.recognition.artifacts import (
     StoredModel,
     read_model,
 )
-from siamese_emotion_ros.recognition.networks import build_network
+from siamese_emotion_ros.recognition.networks import PaperNetwork, build_network
 from siamese_emotion_ros.recognition.preprocessing import preprocess
 
 PRECISIONS: Dict[str, torch.dtype] = {"fp32": torch.float32, "fp16": torch.float16}
@@ -60,7 +60,10 @@ class EmbeddingModel:
                 stored.weights[HEAD_WEIGHT].astype(np.float32), stored.weights[HEAD_BIAS].astype(np.float32)
             )
         self._dtype = PRECISIONS[precision]
-        network = _network(stored).to(device=self.device, dtype=self._dtype)
+        network = _network(stored)
+        if self.device.type == "cpu" and precision == "fp32" and isinstance(network, PaperNetwork):
+            network = network.for_cpu()
+        network = network.to(device=self.device, dtype=self._dtype)
         self._network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @classmethod

@@ -5,6 +5,9 @@ from typing import Callable, Dict, Type
 
 import torch
 from torch import nn
+from torch.nn import functional
+
+from siamese_emotion_ros.recognition.winograd import WinogradPooledConvolution
 
 #: Deviation of the normal from which the paper draws the weights of its fully connected layer ("narrow").
 NARROW = 0.01
@@ -72,3 +75,66 @@ class PaperNetwork(nn.Module):
     def forward(self, faces: torch.Tensor) -> torch.Tensor:
         """Embeddings [N, D] of preprocessed faces [N, 1, S, S]."""
         return self.embedding(self.features(faces[:, :, : self.receptive_size, : self.receptive_size]))
+
+    def for_cpu(self) -> nn.Module:
+        """The same mapping, rearranged for inference in float32 on a CPU (within rounding; see PaperNetworkOnCpu)."""
+        return PaperNetworkOnCpu(self)
+
+
+@register("paper_unit")
+class UnitPaperNetwork(PaperNetwork):
+    """The paper's network with its embedding scaled to length 1.
+
+    The paper leaves lengths free. Distances then grow with the contrast of a face, and the squared pull of a few far
+    pairs drowns the rest: on FER-2013 the contrastive loss learns several times slower than on the unit sphere.
+    """
+
+    def forward(self, faces: torch.Tensor) -> torch.Tensor:
+        """Embeddings [N, D] of length 1 of preprocessed faces [N, 1, S, S]."""
+        return functional.normalize(super().forward(faces), dim=1)
+
+    def for_cpu(self) -> nn.Module:
+        """The same mapping, rearranged for inference in float32 on a CPU."""
+        return nn.Sequential(super().for_cpu(), UnitLength())
+
+
+class UnitLength(nn.Module):
+    """Scales each row to length 1."""
+
+    def forward(self, rows: torch.Tensor) -> torch.Tensor:
+        """[N, D] -> [N, D]."""
+        return functional.normalize(rows, dim=1)
+
+
+class PaperNetworkOnCpu(nn.Module):
+    """PaperNetwork for one face at a time on a CPU: half the time of the straightforward computation.
+
+    The 7x7 convolution, nine tenths of the work, runs by Winograd filtering. The 4x4 one, which has four output pixels
+    at 48 pixels of input, is one matrix product: the libraries' convolutions are made for larger images.
+    """
+
+    third_weight: torch.Tensor  # [4 * 4 * in, out]
+    third_bias: torch.Tensor  # [out]
+
+    def __init__(self, network: PaperNetwork) -> None:
+        super().__init__()
+        first, second, third = (layer for layer in network.features if isinstance(layer, nn.Conv2d))
+        self.receptive_size = network.receptive_size
+        self.first = first
+        self.second = WinogradPooledConvolution(second)
+        self.kernel = third.kernel_size[0]
+        self.register_buffer("third_weight", third.weight.detach().permute(2, 3, 1, 0).flatten(0, 2).contiguous())
+        self.register_buffer("third_bias", third.state_dict()["bias"])
+        self.embedding = network.embedding
+
+    def forward(self, faces: torch.Tensor) -> torch.Tensor:
+        """Embeddings [N, D] of preprocessed faces [N, 1, S, S]."""
+        values = self.first(faces[:, :, : self.receptive_size, : self.receptive_size])
+        values = functional.relu_(functional.max_pool2d(values, 2))
+        values = functional.relu_(self.second(values))
+        patches = values.permute(0, 2, 3, 1).unfold(1, self.kernel, 1).unfold(2, self.kernel, 1)  # [N, h, w, in, 4, 4]
+        batch, height, width = patches.shape[:3]
+        rows = patches.permute(0, 1, 2, 4, 5, 3).reshape(batch * height * width, -1)
+        values = torch.addmm(self.third_bias, rows, self.third_weight).view(batch, height, width, -1)
+        values = functional.relu_(functional.max_pool2d(values.permute(0, 3, 1, 2), 2))
+        return self.embedding(values.flatten(1))

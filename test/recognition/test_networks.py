@@ -35,6 +35,17 @@ def test_shortcuts_give_the_embedding_of_the_full_computation(input_size):
     torch.testing.assert_close(network(faces), as_the_paper_writes_it(network, faces), rtol=1e-4, atol=1e-5)
 
 
+def test_the_unit_network_differs_by_length_only():
+    networks = []
+    for architecture in ("paper", "paper_unit"):
+        torch.manual_seed(0)
+        networks.append(build_network(architecture, 48, 32))
+    faces = torch.rand(3, 1, 48, 48)
+    free, unit = (network(faces) for network in networks)
+    torch.testing.assert_close(unit.norm(dim=1), torch.ones(3))
+    torch.testing.assert_close(unit, free / free.norm(dim=1, keepdim=True))
+
+
 def test_embedding_weights_start_from_a_narrow_normal():
     torch.manual_seed(0)
     weight = build_network("paper", 48, 2048).embedding.weight
@@ -50,3 +61,12 @@ def test_an_input_too_small_for_three_poolings_is_refused():
 def test_an_unknown_architecture_names_the_known_ones():
     with pytest.raises(ValueError, match="unknown architecture 'vgg'.*paper"):
         build_network("vgg", 48, 2048)
+
+
+@pytest.mark.parametrize("architecture", ["paper", "paper_unit"])
+@pytest.mark.parametrize("input_size, batch", [(41, 1), (48, 1), (48, 3), (64, 2), (100, 2)])
+def test_the_cpu_arrangement_gives_the_same_embedding(architecture, input_size, batch):
+    torch.manual_seed(0)
+    network = build_network(architecture, input_size, 32).requires_grad_(False)
+    faces = torch.rand(batch, 1, input_size, input_size)
+    torch.testing.assert_close(network.for_cpu()(faces), network(faces), rtol=1e-4, atol=1e-5)
