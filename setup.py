@@ -47,7 +47,7 @@ setup(
         # Face detector with landmarks; its wheels exist for these interpreters only. Elsewhere: YuNet or Haar, both in OpenCV.
         "faces": ["yuface>=2023.5.1; platform_machine == 'x86_64' and python_version >= '3.10' and python_version < '3.12'"],
         "train": ["lightning>=2.1,<3", "scikit-learn>=1.0", "tensorboard>=2.10", "torchmetrics>=1.0,<2"],
-        "eval": ["scikit-learn>=1.0"],
+        "eval": ["jinja2>=3.0", "matplotlib>=3.5", "scikit-learn>=1.0"],
         "onnx": ["onnx>=1.15", "onnxruntime>=1.16", "onnxscript>=0.1"],
         "test": [
             "hypothesis>=6.80",
@@ -56,6 +56,8 @@ setup(
             # The launch_testing plugin of a ROS installation breaks pytest 9.
             "pytest>=6.2,<9",
             "ruff>=0.4",
+            # A face that may be given away, the astronaut, to find.
+            "scikit-image>=0.19",
             "types-PyYAML",
         ],
     },
