@@ -218,7 +218,7 @@ def make_detector(
     if name == "auto":
         present = available_detectors(path)
         if not present:
-            raise DetectorError("no face detector is present: pip install yuface, or 'opencv-python-headless<5' for haar")
+            raise DetectorError("no face detector is present: pip install yuface or 'opencv-python-headless<5'")
         return make_detector(present[0], score_threshold, min_size, path)
     raise DetectorError(f"there is no face detector {name!r}: expected one of {', '.join(DETECTORS)}")
 
