@@ -37,9 +37,11 @@ class _Rect(NamedTuple):
     right: int
     bottom: int
 
-    def overlaps(self, other: _Rect) -> bool:
-        return (self.left < other.right and other.left < self.right
-                and self.top < other.bottom and other.top < self.bottom)
+    def shared_with(self, other: _Rect) -> int:
+        """The area that both cover, in square pixels."""
+        wide = min(self.right, other.right) - max(self.left, other.left)
+        tall = min(self.bottom, other.bottom) - max(self.top, other.top)
+        return max(wide, 0) * max(tall, 0)
 
     def inside(self, width: int, height: int) -> bool:
         return self.left >= 0 and self.top >= 0 and self.right <= width and self.bottom <= height
@@ -76,16 +78,15 @@ def draw_emotions(frame: np.ndarray, marks: Sequence[EmotionMark]) -> None:
     # The largest face is the nearest: it chooses first where its label and bars stand.
     nearest_first = sorted(marks, key=lambda mark: -mark.roi[2] * mark.roi[3])
     faces = [_face_rect(mark) for mark in nearest_first]
-    taken: List[_Rect] = []
     labels: List[_Rect] = []
     for mark, face in zip(nearest_first, faces):
-        label = _label_place(mark, face, labels, sizes, width, height)
-        labels.append(label)
-        taken.append(label)
+        others = [other for other in faces if other is not face]
+        labels.append(_label_place(mark, face, others, labels, sizes, width, height))
+    taken = [*labels, *faces]
     for mark, face in zip(nearest_first, faces):
         _draw_corners(frame, face, color_of(mark.label), sizes)
     for mark, face in zip(nearest_first, faces):
-        panel = _panel_place(mark, face, [*taken, *faces], sizes, width, height)
+        panel = _panel_place(mark, face, taken, sizes, width, height)
         if panel is not None:
             taken.append(panel)
             _draw_panel(frame, mark, panel, sizes)
@@ -107,22 +108,35 @@ def _number(mark: EmotionMark) -> str:
 
 
 def _label_place(
-    mark: EmotionMark, face: _Rect, labels: Sequence[_Rect], sizes: _Sizes, width: int, height: int,
+    mark: EmotionMark,
+    face: _Rect,
+    other_faces: Sequence[_Rect],
+    labels: Sequence[_Rect],
+    sizes: _Sizes,
+    width: int,
+    height: int,
 ) -> _Rect:
-    """Above the face, or where that is outside or taken below it, or else inside its top; always in the frame."""
+    """Above the face, else below or inside its top: where it hides least of other faces and labels; in the frame."""
     wide = text_width(_caption(mark), sizes.text) + 2 * sizes.gap
     if _number(mark):
         wide += text_width(_number(mark), sizes.text) + 2 * sizes.gap
     wide = min(wide, width)
     tall = min(sizes.text + 2 * (sizes.gap // 2), height)
-    left = min(max(face.left, 0), width - wide)
-    tops = (face.top - tall - sizes.line, face.bottom + sizes.line, face.top + sizes.line)
-    for top in tops:
-        place = _Rect(left, top, left + wide, top + tall)
-        if place.inside(width, height) and not any(place.overlaps(label) for label in labels):
-            return place
-    top = min(max(face.top, 0), height - tall)
-    return _Rect(left, top, left + wide, top + tall)
+    places = []
+    for top in (face.top - tall - sizes.line, face.bottom + sizes.line, face.top + sizes.line):
+        for left in (face.left, face.right - wide):
+            kept_left, kept_top = min(max(left, 0), width - wide), min(max(top, 0), height - tall)
+            places.append(_Rect(kept_left, kept_top, kept_left + wide, kept_top + tall))
+
+    def hidden(place: _Rect) -> float:
+        # Two labels over each other can both not be read; the upper edge of its own face is easier spared.
+        return (
+            4 * sum(place.shared_with(label) for label in labels)
+            + 2 * sum(place.shared_with(other) for other in other_faces)
+            + place.shared_with(face)
+        )
+
+    return min(places, key=hidden)
 
 
 def _panel_place(
@@ -131,7 +145,7 @@ def _panel_place(
     """Right or left of the face, or under or over it; None where every such place is outside or taken."""
     if not mark.classes:
         return None
-    wide = _names_width(mark, sizes) + sizes.bar + 3 * sizes.gap
+    wide = _names_width(mark, sizes) + sizes.bar + 3 * sizes.gap + 2 * sizes.line
     tall = len(mark.classes) * (sizes.text + sizes.line) + 2 * sizes.gap
     away = sizes.gap + 2 * sizes.line
     label_tall = sizes.text + 2 * sizes.gap
@@ -145,7 +159,7 @@ def _panel_place(
         (above_left, face.top - away - label_tall - tall),
     ):
         place = _Rect(left, top, left + wide, top + tall)
-        if place.inside(width, height) and not any(place.overlaps(other) for other in taken):
+        if place.inside(width, height) and not any(place.shared_with(other) for other in taken):
             return place
     return None
 
@@ -182,17 +196,22 @@ def _draw_label(frame: np.ndarray, mark: EmotionMark, place: _Rect, sizes: _Size
 
 
 def _draw_panel(frame: np.ndarray, mark: EmotionMark, place: _Rect, sizes: _Sizes) -> None:
-    """A dark, translucent panel with a name and a bar for each class; the winner's name is white."""
+    """A dark, translucent panel with a name and a bar for each class; the winner's name is white.
+
+    The stripe at its left has the label's colour and says whose panel it is.
+    """
     area = frame[place.top : place.bottom, place.left : place.right]
-    area[:] = cv2.addWeighted(area, 0.3, np.full_like(area, PANEL), 0.7, 0)
-    bars_left = place.left + _names_width(mark, sizes) + 2 * sizes.gap
+    cv2.addWeighted(area, 0.22, np.full_like(area, PANEL), 0.78, 0, dst=area)
+    area[:, : 2 * sizes.line] = color_of(mark.label)
+    names_left = place.left + 2 * sizes.line + sizes.gap
+    bars_left = names_left + _names_width(mark, sizes) + sizes.gap
     row = sizes.text + sizes.line
     thick = max(2, sizes.text // 3)
     for index, (name, score) in enumerate(zip(mark.classes, mark.scores)):
         top = place.top + sizes.gap + index * row
         middle = top + sizes.text // 2
         winner = name == mark.label
-        draw_text(frame, name, place.left + sizes.gap, top, sizes.text, WHITE if winner else (200, 194, 188))
+        draw_text(frame, name, names_left, top, sizes.text, WHITE if winner else (200, 194, 188))
         bar_top = middle - thick // 2
         frame[bar_top : bar_top + thick, bars_left : bars_left + sizes.bar] = TRACK
         filled = round(sizes.bar * min(max(float(score), 0.0), 1.0)) if np.isfinite(score) else 0

@@ -10,7 +10,7 @@ Color = Tuple[int, int, int]
 WHITE: Color = (255, 255, 255)
 INK: Color = (28, 24, 20)
 PANEL: Color = (34, 28, 24)
-TRACK: Color = (84, 76, 70)
+TRACK: Color = (104, 94, 86)
 
 #: Told apart by lightness as well as by hue, so that the red-green colour-blind can tell them too.
 EMOTION_COLORS: Dict[str, Color] = {
