@@ -20,6 +20,10 @@ from siamese_emotion_ros.training.losses import make_loss
 from siamese_emotion_ros.training.scoring import neighbor_scores
 
 
+class DivergedError(ValueError):
+    """A run whose loss is no longer a number; the message says when, and what to change."""
+
+
 class SiameseModule(pl.LightningModule):
     """Augments, embeds and compares the faces of a batch; judges itself by k-NN after an epoch.
 
@@ -38,6 +42,7 @@ class SiameseModule(pl.LightningModule):
         if config.loss.cross_entropy > 0:
             self.head = nn.Linear(config.network.embedding_dim, len(config.classes))
         self.averaged: Optional[AveragedNetwork] = None
+        self.averaged_head: Optional[AveragedNetwork] = None
         self._augment = Augmentation(config.augmentation)
         self._rows_per_tuple = rows_per_tuple
         self._total_steps = total_steps
@@ -48,9 +53,12 @@ class SiameseModule(pl.LightningModule):
         self.augmentation_seconds = 0.0
 
     def start_averaging(self) -> None:
-        """Make the averaged copy, from the weights as they are now, when the configuration asks for one."""
-        if self.config.trainer.ema_decay is not None:
-            self.averaged = AveragedNetwork(self.network, self.config.trainer.ema_decay)
+        """Make the averaged copies, from the weights as they are now, when the configuration asks for them."""
+        decay = self.config.trainer.ema_decay
+        if decay is not None:
+            self.averaged = AveragedNetwork(self.network, decay)
+            if self.head is not None:
+                self.averaged_head = AveragedNetwork(self.head, decay)
 
     @property
     def exported_network(self) -> nn.Module:
@@ -74,9 +82,9 @@ class SiameseModule(pl.LightningModule):
             targets = batch.labels if batch.soft_labels is None else batch.soft_labels
             loss = loss + self.config.loss.cross_entropy * F.cross_entropy(self.head(embeddings).float(), targets)
         if not torch.isfinite(loss):
-            raise FloatingPointError(
-                f"the loss is {loss.item()} in epoch {batch.epoch}, step {batch.step}: "
-                "lower optimizer.lr, set optimizer.gradient_clip or use trainer.precision=32-true"
+            raise DivergedError(
+                f"the loss is {loss.item()} in epoch {batch.epoch}, step {batch.step}: start again with a lower "
+                "optimizer.lr, with optimizer.gradient_clip or with trainer.precision=32-true"
             )
         self.log("train_loss", loss.detach(), prog_bar=True, batch_size=len(faces))
         return loss
@@ -91,6 +99,8 @@ class SiameseModule(pl.LightningModule):
         super().optimizer_step(*args, **kwargs)
         if self.averaged is not None:
             self.averaged.follow(self.network)
+        if self.averaged_head is not None and self.head is not None:
+            self.averaged_head.follow(self.head)
 
     def on_validation_epoch_start(self) -> None:
         """Forget the embeddings of the last validation."""

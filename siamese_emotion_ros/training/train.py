@@ -134,9 +134,12 @@ def export(config: TrainingConfig, data: TrainingData, folder: Path, recorder: R
 
 def exported_state(state: Mapping[str, torch.Tensor]) -> Dict[str, torch.Tensor]:
     """The weights that a checkpoint's module would export: averaged ones where there are any, and the head."""
-    prefix = "averaged.network." if any(name.startswith("averaged.network.") for name in state) else "network."
-    weights = {name[len(prefix):]: value for name, value in state.items() if name.startswith(prefix)}
-    weights.update({name: value for name, value in state.items() if name.startswith("head.")})
+    is_averaged = any(name.startswith("averaged.") for name in state)
+    network, head = ("averaged.network.", "averaged_head.network.") if is_averaged else ("network.", "head.")
+    weights = {name[len(network):]: value for name, value in state.items() if name.startswith(network)}
+    weights.update(
+        {f"head.{name[len(head):]}": value for name, value in state.items() if name.startswith(head)}
+    )
     return weights
 
 

@@ -1,0 +1,134 @@
+"""The commands `train` and `protocol`, run as a user runs them, on a made-up folder of images."""
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+
+pytest.importorskip("lightning", reason="the training room needs the extra [train]")
+
+import typer  # noqa: E402
+from typer.testing import CliRunner  # noqa: E402
+
+from siamese_emotion_ros.cli.protocol import protocol  # noqa: E402
+from siamese_emotion_ros.cli.train import config_path, train  # noqa: E402
+from siamese_emotion_ros.recognition.artifacts import read_model  # noqa: E402
+from siamese_emotion_ros.training.config import read_config  # noqa: E402
+
+app = typer.Typer()
+app.command("train")(train)
+app.command("protocol")(protocol)
+
+SHIPPED = Path(__file__).parents[2] / "config" / "training"
+
+#: Small enough for the paper network on a test's time.
+BUDGET = {
+    "data": {"dataset": "folder", "split": "official", "classes": "anger,happiness,neutral"},
+    "network": {"embedding_dim": 16},
+    "sampling": {"batch_size": 6, "steps_per_epoch": 2},
+    "validation": {"k": 1, "anchors": 9},
+    "trainer": {"epochs": 1, "accelerator": "cpu"},
+}
+
+
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("faces")
+    rng = np.random.default_rng(0)
+    for part, count in (("train", 4), ("val", 2), ("test", 1)):
+        for row, label in enumerate(("anger", "happiness", "neutral")):
+            folder = root / part / label
+            folder.mkdir(parents=True)
+            for number in range(count):
+                face = rng.integers(0, 100, (48, 48), dtype=np.uint8)
+                face[12 * row : 12 * row + 12] += 120
+                cv2.imwrite(str(folder / f"{number}.png"), face)
+    return root
+
+
+@pytest.fixture()
+def config(tmp_path) -> Path:
+    path = tmp_path / "budget.yaml"
+    path.write_text(yaml.safe_dump(BUDGET))
+    return path
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def told(result) -> str:
+    """What the user reads, in one line: terminals wrap."""
+    return " ".join((result.output + (result.stderr if result.stderr_bytes else "")).split())
+
+
+def test_train_resume_and_head_from_the_command_line(faces, config, tmp_path):
+    folder = tmp_path / "run"
+    result = invoke("train", "--config", config, "--data-root", faces, "--output", folder, "--no-progress", "trainer.seed=3")
+    assert result.exit_code == 0, told(result)
+    model = folder / "model.safetensors"
+    assert "wrote" in told(result) and model.is_file()
+    assert read_model(model).spec.provenance["seed"] == "3"
+
+    resumed = invoke("train", "--resume", "--output", folder, "--no-progress")
+    assert resumed.exit_code == 0, told(resumed)
+
+    head = tmp_path / "head"
+    result = invoke("train", "--stage", "head", "--config", config, "--data-root", faces, "--output", head,
+                    "--no-progress", f"network.init_from={model}")
+    assert result.exit_code == 0, told(result)
+    assert read_model(head / "model.safetensors").fingerprint == read_model(model).fingerprint
+    assert read_model(head / "model.safetensors").spec.head_classes == ("anger", "happiness", "neutral")
+
+
+def test_protocol_from_the_command_line(faces, config, tmp_path):
+    folder = tmp_path / "growth"
+    command = ["protocol", "--config", config, "--data-root", faces, "--output", folder, "--starts", "similar",
+               "--stop-below", "0.01", "--no-progress"]
+    result = invoke(*command)
+    assert result.exit_code == 0, told(result)
+    with open(folder / "growth.csv", newline="") as file:
+        assert [row["emotions"] for row in csv.DictReader(file)] == ["2", "3"]
+    assert (folder / "growth.png").is_file()
+    before = (folder / "growth.json").read_bytes()
+    assert invoke(*command).exit_code == 0
+    assert (folder / "growth.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--data-root", "."], "no configuration: name one with --config"),
+        (["--config", "paper_fer2014"], "no configuration 'paper_fer2014': expected a YAML file or one of growth_fer2013, paper_ckplus"),
+        (["--config", "missing.yaml"], "missing.yaml: cannot be read"),
+        (["--config", "paper_fer2013_a"], "data.root is not set: say where your copy of fer2013 lies with --data-root"),
+        (["--config", "paper_fer2013_a", "--data-root", ".", "trainer.epoch=3"], "did you mean trainer.epochs?"),
+        (["--config", "paper_fer2013_a", "--data-root", ".", "--resume"], "holds no run to resume"),
+    ],
+)
+def test_a_mistake_is_one_line_and_leaves_nothing(tmp_path, arguments, message):
+    result = invoke("train", "--output", tmp_path / "run", *arguments)
+    assert result.exit_code == 2
+    assert message in told(result)
+    assert "Traceback" not in told(result)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("path", sorted(SHIPPED.glob("*.yaml")), ids=lambda path: path.stem)
+def test_shipped_configurations_can_be_read(path):
+    overrides = ["network.init_from=model.safetensors"] if "retrain" in path.stem else []
+    assert read_config(config_path(path.stem), overrides) == read_config(path, overrides)
+
+
+@pytest.mark.parametrize("name", ["paper_ckplus", "paper_kdef_retrain", "paper_fer2013_a", "paper_fer2013_b"])
+def test_the_papers_settings(name):
+    config = read_config(SHIPPED / f"{name}.yaml")
+    assert (config.optimizer.name, config.optimizer.lr, config.optimizer.schedule) == ("adam", 1e-4, "constant")
+    assert (config.sampling.batch_size, config.trainer.epochs) == (180, 100)
+    assert (config.loss.name, config.loss.reduction, config.loss.mining) == ("contrastive", "mean", "all")
+    assert (config.network.architecture, config.network.embedding_dim) == ("paper", 2048)
+    assert config.network.input_size == (100 if name == "paper_kdef_retrain" else 48)

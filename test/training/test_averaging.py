@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from siamese_emotion_ros.training.averaging import AveragedNetwork
+
+
+def test_the_average_follows_by_its_formula_and_copies_buffers():
+    network = nn.Sequential(nn.Linear(2, 1), nn.BatchNorm1d(1))
+    averaged = AveragedNetwork(network, decay=0.5)
+    expected = network[0].weight.detach().clone()
+    for step in range(1, 12):
+        with torch.no_grad():
+            network[0].weight.add_(float(step))
+        network[1].running_mean.fill_(step)
+        averaged.follow(network)
+        decay = min(0.5, (1 + step) / (10 + step))
+        expected = decay * expected + (1 - decay) * network[0].weight.detach()
+    assert torch.allclose(averaged.network[0].weight, expected)
+    assert not torch.allclose(expected, network[0].weight)
+    assert averaged.network[1].running_mean.item() == 11
+
+
+def test_the_average_takes_no_gradient_and_stays_in_evaluation_mode():
+    averaged = AveragedNetwork(nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.9)), decay=0.5)
+    averaged.train()
+    inputs = torch.ones(50, 2)
+    assert torch.equal(averaged(inputs), averaged(inputs)), "dropout is off"
+    assert not any(weight.requires_grad for weight in averaged.parameters())
+
+
+def test_its_step_count_travels_in_the_checkpoint():
+    network = nn.Linear(2, 2)
+    one, other = AveragedNetwork(network, decay=0.99), AveragedNetwork(network, decay=0.99)
+    one.follow(network), one.follow(network)
+    other.load_state_dict(one.state_dict())
+    with torch.no_grad():
+        network.weight.add_(1.0)
+    one.follow(network), other.follow(network)
+    assert torch.equal(one.network.weight, other.network.weight)
