@@ -17,11 +17,10 @@ from geometry_msgs.msg import Point32
 from sensor_msgs.msg import CompressedImage, Image, RegionOfInterest
 from std_msgs.msg import Header
 
+from siamese_emotion_ros.drawing.overlay import EmotionMark
+from siamese_emotion_ros.faces.cropping import MAX_FRAME_SIDE
 from siamese_emotion_ros.msg import EmotionStamped, FaceCrop, FaceCropArray
 
-#: Larger images are refused before anything is allocated for them; no camera makes them, and a few bytes of PNG can.
-MAX_SIDE = 16384
-MAX_PIXELS = 64 * 1024 * 1024
 
 
 class ImageError(ValueError):
@@ -102,10 +101,9 @@ def _check_data(message: Image, found: int, needed: int) -> None:
 def _check_size(width: int, height: int) -> None:
     if width < 1 or height < 1:
         raise ImageError(f"the image is {width}x{height}: expected at least one pixel")
-    if width > MAX_SIDE or height > MAX_SIDE or width * height > MAX_PIXELS:
-        raise ImageError(
-            f"the image is {width}x{height}: expected sides of at most {MAX_SIDE} and {MAX_PIXELS} pixels in all"
-        )
+    # Before anything is allocated for it: a few bytes of PNG can promise any size.
+    if width > MAX_FRAME_SIDE or height > MAX_FRAME_SIDE:
+        raise ImageError(f"the image is {width}x{height}: expected sides of at most {MAX_FRAME_SIDE} pixels")
 
 
 def _as_is(pixels: np.ndarray) -> np.ndarray:
@@ -207,6 +205,11 @@ _PLANAR: Dict[str, Tuple[Callable[[int, int], Tuple[int, int]], Callable[[np.nda
 ENCODINGS: Tuple[str, ...] = tuple(sorted(_PACKED)) + tuple(sorted(_PLANAR))
 
 
+def drawable(image: np.ndarray) -> np.ndarray:
+    """A BGR copy [H, W, 3] of an image [H, W] or [H, W, 3], which may be drawn on."""
+    return cv2.cvtColor(image, cv2.COLOR_GRAY2BGR) if image.ndim == 2 else image.copy()
+
+
 # --- compressed images in ---
 
 
@@ -263,12 +266,14 @@ def _png_size(data: bytes) -> Tuple[int, int]:
 def image_message(header: Header, image: np.ndarray) -> Image:
     """A uint8 image [H, W] as mono8 or [H, W, 3] as bgr8, copied into a new message."""
     height, width = image.shape[:2]
+    message = Image(
+        header=header, height=height, width=width, encoding="mono8" if image.ndim == 2 else "bgr8",
+        is_bigendian=int(sys.byteorder == "big"), step=image.nbytes // height,
+    )
     data = array("B")
     data.frombytes(np.ascontiguousarray(image))
-    return Image(
-        header=header, height=height, width=width, encoding="mono8" if image.ndim == 2 else "bgr8",
-        is_bigendian=int(sys.byteorder == "big"), step=len(data) // height, data=data,
-    )
+    message.data = data  # handed over here rather than to the constructor, which would copy it once more
+    return message
 
 
 class ReusedImage:
@@ -282,10 +287,10 @@ class ReusedImage:
         """The message with this header and uint8 BGR frame [H, W, 3]; valid until the next call."""
         if frame.shape != self._pixels.shape:
             height, width = frame.shape[:2]
-            data = array("B", bytes(frame.nbytes))
-            self._pixels = np.frombuffer(data, np.uint8).reshape(frame.shape)
             self.message.height, self.message.width, self.message.step = height, width, 3 * width
-            self.message.data = data
+            self.message.data = array("B", bytes(frame.nbytes))
+            # Of the message's own memory: some distributions copy what they are given, some keep it.
+            self._pixels = np.frombuffer(self.message.data, np.uint8).reshape(frame.shape)
         np.copyto(self._pixels, frame)
         self.message.header = header
         return self.message
@@ -347,6 +352,15 @@ def emotion_message(
         model_id=model_id,
         gallery_id=gallery_id,
         gallery_version=gallery_version,
+    )
+
+
+def emotion_mark(emotion: EmotionStamped) -> EmotionMark:
+    """An emotion as `drawing` draws it."""
+    roi = emotion.roi
+    return EmotionMark(
+        roi=(roi.x_offset, roi.y_offset, roi.width, roi.height), label=emotion.label, confidence=emotion.confidence,
+        face_id=emotion.face_id, classes=emotion.classes, scores=emotion.class_scores,
     )
 
 

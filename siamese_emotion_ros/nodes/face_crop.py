@@ -2,14 +2,13 @@
 from __future__ import annotations
 
 import sys
-from typing import Any, List, Optional
+from typing import Any, List, Optional, Tuple
 
 import cv2
 from sensor_msgs.msg import CompressedImage, Image
 
-from siamese_emotion_ros.faces.detectors import make_detector
-from siamese_emotion_ros.faces.finder import FaceFinder
-from siamese_emotion_ros.faces.tracker import FaceTracker
+from siamese_emotion_ros.faces.detectors import DETECTORS, MIN_SIZE, SCORE_THRESHOLD, Detector, make_detector
+from siamese_emotion_ros.faces.finder import FaceFinder, FinderSettings
 from siamese_emotion_ros.msg import FaceCropArray
 from siamese_emotion_ros.nodes.conversions import faces_message, image_from_message, nanoseconds
 from siamese_emotion_ros.nodes.lifecycle import AUTOSTART, Stream, StreamNode, result_qos, run, sensor_qos
@@ -23,15 +22,17 @@ TRANSPORT = Spec(
 
 PARAMETERS = ParameterTable("face_crop", [
     TRANSPORT,
-    Spec("detector", "auto", "Face detector; auto takes the best one present.",
-         choices=("auto", "libfacedetection", "yunet", "haar"), changes=UNCONFIGURED),
-    Spec("detector_model", "", "YuNet .onnx file for the detector yunet; empty for the others.", changes=UNCONFIGURED),
-    Spec("detection_width", 320,
-         "Width of the copy of the image that is searched; smaller is faster and loses small faces [pixels].",
-         low=64, high=4096),
-    Spec("score_threshold", 0.6, "Faces of which the detector is less sure are ignored.", low=0.0, high=1.0),
-    Spec("min_size", 24, "Faces smaller than this in the full image are ignored [pixels].", low=8, high=4096),
-    Spec("margin", 0.1, "Surroundings kept on each side of a crop, as a share of the face.", low=0.0, high=1.0),
+    Spec("detector", "auto", "Face detector; auto takes the best one present.", choices=DETECTORS, changes=UNCONFIGURED),
+    Spec("detector_model", "", "YuNet .onnx file, which the detector yunet needs and auto prefers.", changes=UNCONFIGURED),
+    Spec("detection_width", FinderSettings.detection_width,
+         "Longer side of the copy of the image that is searched; smaller is faster and loses small faces [pixels].",
+         low=32, high=4096),
+    Spec("upscale", FinderSettings.upscale, "Enlarge images smaller than that, to find smaller faces."),
+    Spec("score_threshold", SCORE_THRESHOLD, "Faces of which the detector is less sure are ignored.", low=0.0, high=1.0),
+    Spec("min_size", MIN_SIZE, "Faces smaller than this in the full image are ignored [pixels].", low=0, high=4096),
+    Spec("margin", FinderSettings.margin,
+         "Surroundings kept on each side of a crop, as a share of the face; the shipped models were trained with 0.0.",
+         low=0.0, high=1.0),
     Spec("threads", 1, "CPU threads that OpenCV may use in this process.", low=1, high=64, changes=UNCONFIGURED),
     AUTOSTART,
 ])
@@ -49,15 +50,16 @@ class FaceCrop(StreamNode):
     def load(self, settings: Any) -> None:
         """Load the detector."""
         cv2.setNumThreads(settings.threads)
-        self._tracker = FaceTracker()
-        self._finder = self._make_finder(settings)
+        detector = _detector(settings)
+        self._finder = FaceFinder(detector, _finder_settings(settings))
         self._publisher = self.publisher(FaceCropArray, "faces", result_qos())
-        self.get_logger().info(f"finds faces with {settings.detector}")
+        self.get_logger().info(f"finds faces with {detector.name} in images {settings.detection_width} pixels wide")
 
     def start(self) -> None:
         """Subscribe to the camera."""
         self._time = TimeWatch()
-        self._images = image_stream(self, self._find)
+        image_type, topic = image_topic(self)
+        self._images = self.stream(image_type, topic, sensor_qos(), self._find)
         self._images.open()
 
     def stop(self) -> None:
@@ -75,13 +77,8 @@ class FaceCrop(StreamNode):
 
     def change(self, change: Change) -> None:
         """Search with other settings from the next image on; the faces keep their ids."""
-        self._finder = self._make_finder(change.settings)
-
-    def _make_finder(self, settings: Any) -> FaceFinder:
-        detector = make_detector(
-            settings.detector, settings.score_threshold, settings.min_size, settings.detector_model or None
-        )
-        return FaceFinder(detector, settings.detection_width, settings.margin, self._tracker)
+        detector, finder_settings = _detector(change.settings), _finder_settings(change.settings)
+        self._finder.detector, self._finder.settings = detector, finder_settings
 
     def _find(self, message: Any) -> None:
         """Find the faces of one image; an image without one gives an empty array."""
@@ -93,12 +90,20 @@ class FaceCrop(StreamNode):
         self._publisher.publish(faces_message(message.header, image.shape, finder.find(image), self._images.replaced))
 
 
-def image_stream(node: StreamNode, work: Any) -> Stream:
-    """The stream of the camera's images, raw or compressed as the node's image_transport says."""
+def _detector(settings: Any) -> Detector:
+    return make_detector(settings.detector, settings.score_threshold, settings.min_size, settings.detector_model or None)
+
+
+def _finder_settings(settings: Any) -> FinderSettings:
+    return FinderSettings(settings.detection_width, settings.margin, settings.upscale)
+
+
+def image_topic(node: StreamNode) -> Tuple[type, str]:
+    """Message type and name of the camera's topic, as the node's image_transport says."""
     if node.settings.image_transport == "raw":
-        return node.stream(Image, "image_raw", sensor_qos(), work)
+        return Image, "image_raw"
     # As image_transport does: the topic is resolved, remapped and all, before the transport's name is added.
-    return node.stream(CompressedImage, node.resolve_topic_name("image_raw") + "/compressed", sensor_qos(), work)
+    return CompressedImage, node.resolve_topic_name("image_raw") + "/compressed"
 
 
 def main(args: Optional[List[str]] = None) -> int:

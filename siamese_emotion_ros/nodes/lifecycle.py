@@ -1,7 +1,9 @@
 """The lifecycle that all our nodes share: transitions that refuse instead of raise, autostart, checked parameters, Ctrl-C."""
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 import traceback
 from typing import Any, Callable, List, Optional, Sequence
 
@@ -9,11 +11,12 @@ import rclpy
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType
-from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
+from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor, ShutdownException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSHistoryPolicy, QoSProfile, QoSReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.signals import SignalHandlerOptions
 
 from siamese_emotion_ros.nodes.parameters import START, Change, ParameterRefused, ParameterTable, Spec
 from siamese_emotion_ros.nodes.stream import Mailbox, Throttle, Worker
@@ -169,7 +172,7 @@ class StreamNode(LifecycleNode):
 
     def _start_by_itself(self) -> None:
         self._autostart.cancel()
-        if self.settings is None and self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
+        if self.settings is None and self.context.ok() and self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
             self.trigger_activate()
 
     def _on_set_parameters(self, parameters: List[Parameter]) -> SetParametersResult:
@@ -190,6 +193,8 @@ class StreamNode(LifecycleNode):
         return SetParametersResult(successful=True)
 
     def _log_refusal(self, transition: str, error: Exception) -> None:
+        if not self.context.ok():
+            return
         reason = str(error) if isinstance(error, REFUSALS) else _with_traceback(error)
         self.get_logger().error(
             f"cannot {transition}: {reason} (then: ros2 lifecycle set {self.get_fully_qualified_name()} {transition})"
@@ -251,9 +256,13 @@ def _capacity(qos: QoSProfile) -> Optional[int]:
 
 
 def run(factories: Sequence[Callable[[], StreamNode]], args: Optional[List[str]] = None) -> int:
-    """Spin nodes in one process until Ctrl-C; the process's exit status."""
+    """Spin nodes in one process until Ctrl-C or SIGTERM; the process's exit status."""
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda received, _: _ask_to_stop(received, stop))
     try:
-        rclpy.init(args=args)
+        # The signals are ours: rclpy's own handlers would take the context away under the nodes that still work.
+        rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
         nodes = [make() for make in factories]
     except Exception as error:
         print(f"cannot start: {error}", file=sys.stderr)
@@ -263,20 +272,33 @@ def run(factories: Sequence[Callable[[], StreamNode]], args: Optional[List[str]]
     executor = MultiThreadedExecutor(num_threads=2 * len(nodes))
     for node in nodes:
         executor.add_node(node)
-    while rclpy.ok():
-        try:
-            executor.spin()
-        except (KeyboardInterrupt, ExternalShutdownException):
-            break
-        except Exception as error:  # a fault in one callback is no reason to leave the robot without eyes
-            nodes[0].get_logger().error(_with_traceback(error))
+    spinning = threading.Thread(target=_spin, args=(executor, stop), name="executor", daemon=True)
+    spinning.start()
+    stop.wait()
+    executor.shutdown()
+    spinning.join()
     for node in nodes:
         node.close()
-    executor.shutdown()
-    for node in nodes:
         node.destroy_node()
     rclpy.try_shutdown()
     return 0
+
+
+def _spin(executor: MultiThreadedExecutor, stop: threading.Event) -> None:
+    while rclpy.ok() and not stop.is_set():
+        try:
+            executor.spin()
+        except (ExternalShutdownException, ShutdownException):
+            break
+        except Exception as error:  # a fault in one callback is no reason to leave the robot without eyes
+            for node in executor.get_nodes():
+                node.get_logger().error(_with_traceback(error))
+    stop.set()
+
+
+def _ask_to_stop(received: int, stop: threading.Event) -> None:
+    stop.set()
+    signal.signal(received, signal.SIG_DFL)  # who asks twice is not made to wait
 
 
 def _with_traceback(error: Exception) -> str:

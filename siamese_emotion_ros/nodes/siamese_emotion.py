@@ -16,6 +16,15 @@ from siamese_emotion_ros.nodes.stream import TimeWatch
 from siamese_emotion_ros.recognition.model import choose_device
 from siamese_emotion_ros.shipped import shipped_path
 
+
+def shipped_models() -> List[str]:
+    """The folder of the models that come with the package, as a list for artifact_dirs."""
+    try:
+        return [str(shipped_path("models"))]
+    except FileNotFoundError:
+        return ["models"]  # configure will say that nothing is there
+
+
 PARAMETERS = ParameterTable("siamese_emotion", [
     Spec("model_path", "paper_fer2013.safetensors",
          "Model file, absolute or relative to one of artifact_dirs. Setting it, even to the same file, reads it again."),
@@ -32,7 +41,7 @@ PARAMETERS = ParameterTable("siamese_emotion", [
          changes=UNCONFIGURED, check=choose_device),
     Spec("precision", "fp32", "Arithmetic of the network.", choices=("fp32", "fp16"), changes=UNCONFIGURED),
     Spec("threads", 1, "CPU threads that torch may use in this process.", low=1, high=64, changes=UNCONFIGURED),
-    Spec("artifact_dirs", lambda: [str(shipped_path("models"))],
+    Spec("artifact_dirs", shipped_models,
          "Folders that model and gallery may come from; links and `..` are followed before the check.",
          changes=START, shown="the package's `models`"),
     AUTOSTART,

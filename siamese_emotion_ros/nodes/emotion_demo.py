@@ -1,0 +1,438 @@
+"""emotion_demo: runs a source through the whole pipeline over real ROS 2, shows it live and leaves a recording."""
+from __future__ import annotations
+
+import argparse
+import ctypes
+import os
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import termios
+import threading
+import time
+import tty
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Optional, Sequence
+
+import rclpy
+import yaml
+from ament_index_python.packages import get_package_prefix
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import QoSDurabilityPolicy, QoSProfile, QoSReliabilityPolicy
+from rclpy.signals import SignalHandlerOptions
+from rich.console import Console
+from rich.live import Live
+from sensor_msgs.msg import Image
+from std_msgs.msg import Bool
+
+from siamese_emotion_ros.drawing.overlay import draw_emotions
+from siamese_emotion_ros.msg import EmotionStamped, FaceCropArray
+from siamese_emotion_ros.nodes import live_table
+from siamese_emotion_ros.nodes.conversions import drawable, emotion_mark, image_from_message, nanoseconds
+from siamese_emotion_ros.nodes.pairing import Frame, FramePairing
+from siamese_emotion_ros.nodes.recorder import Recording, RecordingError, Seen
+from siamese_emotion_ros.nodes.sources import Source, SourceError, open_source
+from siamese_emotion_ros.nodes.stream import Mailbox, Worker
+
+PACKAGE = "siamese_emotion_ros"
+
+#: Memory that images on their way may take, all queues together [bytes]: a slow machine loses no frame of a short clip.
+QUEUE_BYTES = 600 * 1024 * 1024
+
+#: Importing torch on a busy machine takes its time; beyond this something is wrong [s].
+STARTUP_LIMIT = 180.0
+
+#: Without any message for so long the demo is given up [s].
+SILENCE_LIMIT = 60.0
+
+
+class DemoError(RuntimeError):
+    """The demo cannot go on; the message says why."""
+
+
+# --- the processes ---
+
+
+class Child:
+    """One of our executables in a process of its own, its output in a log file."""
+
+    def __init__(self, name: str, arguments: Sequence[str], log: Path) -> None:
+        executable = Path(get_package_prefix(PACKAGE)) / "lib" / PACKAGE / name
+        self.name = name
+        self._log = log
+        with log.open("wb") as output:
+            # A session of its own: Ctrl-C is for the demo, which then ends its children in order.
+            self._process = subprocess.Popen(
+                [str(executable), *arguments], stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+                start_new_session=True, preexec_fn=_end_with_parent,
+            )
+
+    def check(self) -> None:
+        """DemoError when the process has ended."""
+        if self._process.poll() is not None:
+            raise DemoError(f"{self.name} ended with status {self._process.returncode}:\n{self.complaints()}")
+
+    def complaints(self, lines: int = 12) -> str:
+        """The last warnings and errors of its log, or its last lines when there are none."""
+        text = self._log.read_text("utf-8", "replace").splitlines()
+        serious = [line for line in text if "[ERROR]" in line or "[WARN]" in line]
+        return "\n".join(serious[-3:] or text[-lines:])
+
+    def end(self) -> None:
+        """Ask it to stop, and make it stop when it does not."""
+        for number, patience in ((signal.SIGINT, 10.0), (signal.SIGTERM, 3.0), (signal.SIGKILL, None)):
+            if self._process.poll() is None:
+                self._process.send_signal(number)
+                try:
+                    self._process.wait(patience)
+                except subprocess.TimeoutExpired:
+                    continue
+
+
+def _end_with_parent() -> None:
+    """Linux: have the kernel end this process when the demo dies without ending it (prctl(2), PR_SET_PDEATHSIG)."""
+    try:
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+    except (OSError, AttributeError):
+        pass
+
+
+# --- the ROS side ---
+
+
+class DemoNode(Node):
+    """Hears what the pipeline says and drives the lifecycle of its nodes."""
+
+    def __init__(self, namespace: str, depth: int, heard: Mailbox) -> None:
+        super().__init__("emotion_demo", namespace=namespace)
+        reliable = QoSProfile(depth=depth, reliability=QoSReliabilityPolicy.RELIABLE)
+        latched = QoSProfile(
+            depth=1, reliability=QoSReliabilityPolicy.RELIABLE, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL
+        )
+        self.create_subscription(Image, "image_raw", lambda message: heard.put(("image", message)), reliable)
+        self.create_subscription(FaceCropArray, "faces", lambda message: heard.put(("faces", message)), reliable)
+        self.create_subscription(EmotionStamped, "emotion", lambda message: heard.put(("emotion", message)), reliable)
+        self.create_subscription(Bool, "image_source/ended", lambda message: heard.put(("ended", message)), latched)
+
+    def transition(self, name: str, transition: int, children: Sequence[Child]) -> None:
+        """Take a node through a transition; DemoError with the reason when it refuses, dies or does not answer."""
+        client = self.create_client(ChangeState, f"{name}/change_state")
+        deadline = time.monotonic() + STARTUP_LIMIT
+        try:
+            while not client.wait_for_service(timeout_sec=0.2):
+                _check(children, deadline, f"{name} does not appear")
+            future = client.call_async(ChangeState.Request(transition=Transition(id=transition)))
+            while not future.done():
+                _check(children, deadline, f"{name} does not answer")
+                time.sleep(0.02)
+        finally:
+            self.destroy_client(client)
+        if not future.result().success:
+            time.sleep(0.2)  # its log line may be a moment later than its answer
+            raise DemoError("\n".join(child.complaints() for child in children if f"[{name}]" in child.complaints(100)))
+
+
+def _check(children: Sequence[Child], deadline: float, complaint: str) -> None:
+    for child in children:
+        child.check()
+    if time.monotonic() > deadline:
+        raise DemoError(f"{complaint} after {STARTUP_LIMIT:.0f} s:\n" + "\n".join(child.complaints() for child in children))
+
+
+# --- what is heard becomes a view and a recording ---
+
+
+class Audience:
+    """Puts together what belongs to one image, draws and records it, and keeps the live view up to date.
+
+    Works in the thread of `worker`; the view is only read elsewhere.
+    """
+
+    def __init__(self, recording: Recording, view: live_table.View, heard: Mailbox) -> None:
+        self._recording = recording
+        self._view = view
+        self._pairing = FramePairing()
+        self._times: List[float] = []
+        self.stamps_equal = True
+        self.model_id = self.gallery_id = ""
+        self.ended = False
+        self.heard_last = time.monotonic()
+        self.failure: Optional[Exception] = None
+        self._worker = Worker(heard, self._hear, self._fail, "audience")
+
+    @property
+    def waiting(self) -> int:
+        """Images that still wait for their answer."""
+        return self._pairing.waiting
+
+    def stop(self) -> None:
+        """Hear no more, and record what waits as it is."""
+        self._worker.stop()
+        for frame in self._pairing.flush():
+            self._show(frame)
+
+    def _fail(self, error: Exception) -> None:
+        self.failure = error
+
+    def _hear(self, item: Any) -> None:
+        kind, message = item
+        self.heard_last = time.monotonic()
+        if kind == "ended":
+            self.ended = message.data
+            return
+        stamp = nanoseconds(message.header.stamp)
+        if kind == "image":
+            frames = self._pairing.add_image(stamp, message)
+        elif kind == "faces":
+            self._view.replaced = message.images_replaced
+            frames = self._pairing.add_faces(stamp, message)
+        else:
+            self.model_id, self.gallery_id = message.model_id, message.gallery_id
+            frames = self._pairing.add_emotion(stamp, message)
+        for frame in frames:
+            self._show(frame)
+
+    def _show(self, frame: Frame) -> None:
+        emotions = sorted(frame.emotions.values(), key=lambda emotion: emotion.face_id)
+        drawn = drawable(image_from_message(frame.image))
+        draw_emotions(drawn, [emotion_mark(emotion) for emotion in emotions])
+        seen = [
+            Seen(
+                face_id=emotion.face_id, label=emotion.label, confidence=emotion.confidence,
+                area=emotion.roi.width * emotion.roi.height, latency_ms=nanoseconds(emotion.latency) / 1e6,
+            )
+            for emotion in emotions
+        ]
+        # Pairing went by the stamp; what is left to check is that nothing else in the header was changed on the way.
+        self.stamps_equal &= all(emotion.header == frame.image.header for emotion in emotions)
+        self._recording.add(drawn, seen, frame.answered)
+        self._update_view(emotions, seen)
+
+    def _update_view(self, emotions: Sequence[EmotionStamped], seen: Sequence[Seen]) -> None:
+        now = time.monotonic()
+        self._times = [moment for moment in self._times if now - moment < 2.0] + [now]
+        view = self._view
+        view.rows = [
+            live_table.Row(
+                face.face_id, face.label, face.confidence,
+                list(zip(emotion.neighbor_labels, emotion.neighbor_distances))[:8], face.latency_ms,
+            )
+            for emotion, face in zip(emotions, seen)
+        ]
+        view.labels = self._recording.labels
+        view.fps = (len(self._times) - 1) / max(1e-6, now - self._times[0]) if len(self._times) > 1 else 0.0
+        recent = self._recording.latencies_ms[-60:]
+        view.latency_ms = sorted(recent)[len(recent) // 2] if recent else 0.0
+        view.note = "no face"
+        view.footer = f"model {self.model_id[:8]}  gallery {self.gallery_id[:8]}  q quits" if self.model_id else ""
+
+
+# --- the demo ---
+
+
+def main(args: Optional[List[str]] = None) -> int:
+    """Run the demo; 0 when every part of it worked."""
+    options = _parser().parse_args(args)
+    console = Console(highlight=False)
+    try:
+        summary = run_demo(options, console)
+    except (DemoError, SourceError, RecordingError) as error:
+        console.print(f"[bold red]the demo stopped:[/] {_plain(error)}")
+        return 1
+    console.print(live_table.summary(summary, options.output))
+    return 0 if summary["frames"] else 1
+
+
+def run_demo(options: argparse.Namespace, console: Console) -> Dict[str, Any]:
+    """Start source and pipeline, listen until the source ends or the user says so, and return the summary."""
+    source = open_source(options.source)
+    frame = source.read()
+    source.close()
+    recording = Recording(Path(options.output), options.rate or source.rate)
+    depth = 5 if source.live else max(30, min(source.total or 10**6, QUEUE_BYTES // (2 * frame.nbytes)))
+    namespace = f"/emotion_demo_{os.getpid()}"
+    # The demo is for this machine alone, unless the user's environment says otherwise.
+    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    view = live_table.View(source=options.source, total=source.total, note="starting …")
+    heard = Mailbox(capacity=None)
+    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+    node = DemoNode(namespace, depth, heard)
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    spinning = threading.Thread(target=executor.spin, name="executor", daemon=True)
+    spinning.start()
+    audience = Audience(recording, view, heard)
+    children: List[Child] = []
+    quitting = threading.Event()
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="emotion_demo_") as scratch, _stopped_by_signals(quitting):
+        try:
+            with _shown(view, console), _keys(quitting):
+                children += _start(options, source, namespace, depth, Path(scratch))
+                for name in ("face_crop", "siamese_emotion", "image_source"):
+                    node.transition(name, Transition.TRANSITION_CONFIGURE, children)
+                for name in ("face_crop", "siamese_emotion", "image_source"):
+                    node.transition(name, Transition.TRANSITION_ACTIVATE, children)
+                view.note = "waiting for the first image …"
+                audience.heard_last = time.monotonic()
+                _listen(audience, source, children, quitting, options.seconds)
+        finally:
+            for child in reversed(children):
+                child.end()
+            audience.stop()
+            executor.shutdown()
+            spinning.join()
+            node.destroy_node()
+            rclpy.try_shutdown()
+    return recording.finish({
+        "stamps_equal": audience.stamps_equal and recording.frames > 0,
+        "images_replaced": view.replaced,
+        "source": options.source,
+        "model": audience.model_id or None,
+        "gallery": audience.gallery_id or None,
+        "seconds": round(time.monotonic() - started, 1),
+    })
+
+
+def _listen(
+    audience: Audience, source: Source, children: Sequence[Child], quitting: threading.Event, seconds: float
+) -> None:
+    """Until the source has ended and every image is answered, somebody quits, or something breaks."""
+    end = time.monotonic() + seconds if seconds else float("inf")
+    while not quitting.wait(0.05) and time.monotonic() < end:
+        for child in children:
+            child.check()
+        if audience.failure is not None:
+            raise DemoError(f"recording failed: {audience.failure}") from audience.failure
+        silence = time.monotonic() - audience.heard_last
+        if audience.ended and silence > (1.0 if audience.waiting == 0 else 10.0):
+            return
+        if silence > SILENCE_LIMIT:
+            complaints = "\n".join(child.complaints() for child in children)
+            raise DemoError(f"nothing was heard for {SILENCE_LIMIT:.0f} s:\n{complaints}")
+
+
+def _start(
+    options: argparse.Namespace, source: Source, namespace: str, depth: int, scratch: Path
+) -> Iterator[Child]:
+    """The source and the pipeline, unconfigured; what the user chose is in parameter files."""
+    subscribers = {"reliability": "reliable", "history": "keep_last", "depth": depth}
+    pipeline: Dict[str, Any] = {"autostart": False, "device": options.device, "detector": options.detector}
+    if options.detector_model:
+        pipeline["detector_model"] = options.detector_model
+    for name in ("model", "gallery"):
+        given = getattr(options, name)
+        if given:
+            pipeline[f"{name}_path"] = str(Path(given).resolve()) if Path(given).exists() else given
+    folders = [str(Path(given).resolve().parent) for given in (options.model, options.gallery) if Path(given).exists()]
+    if folders:
+        from siamese_emotion_ros.nodes.siamese_emotion import shipped_models
+
+        pipeline["artifact_dirs"] = sorted(set(folders)) + shipped_models()
+    if not source.live:
+        # Every frame of a file counts: reliable topics, and queues that hold what a slow machine has not come to.
+        pipeline["qos_overrides"] = {
+            f"{namespace}/{topic}": {kind: dict(subscribers) for kind in kinds}
+            for topic, kinds in (
+                ("image_raw", ("subscription",)), ("faces", ("publisher", "subscription")), ("emotion", ("publisher",))
+            )
+        }
+    camera: Dict[str, Any] = {
+        "autostart": False, "source": options.source, "rate": float(options.rate), "wait_for_subscribers": 2,
+    }
+    if not source.live:
+        camera["qos_overrides"] = {f"{namespace}/image_raw": {"publisher": dict(subscribers)}}
+    for executable, parameters in (("image_source", camera), ("emotion_pipeline", pipeline)):
+        file = scratch / f"{executable}.yaml"
+        file.write_text(yaml.safe_dump({"/**": {"ros__parameters": parameters}}), encoding="utf-8")
+        arguments = ["--no-overlay"] if executable == "emotion_pipeline" else []
+        arguments += ["--ros-args", "-r", f"__ns:={namespace}", "--params-file", str(file)]
+        yield Child(executable, arguments, scratch / f"{executable}.log")
+
+
+@contextmanager
+def _shown(view: live_table.View, console: Console) -> Iterator[None]:
+    """Show the view while inside: live in a terminal, a line every few seconds elsewhere."""
+    if console.is_terminal:
+        with Live(console=console, get_renderable=lambda: live_table.render(view), refresh_per_second=8, transient=True):
+            yield
+        return
+    over = threading.Event()
+
+    def print_lines() -> None:
+        while not over.wait(2.0):
+            console.print(live_table.plain_line(view))
+
+    printing = threading.Thread(target=print_lines, daemon=True)
+    printing.start()
+    try:
+        yield
+    finally:
+        over.set()
+        printing.join()
+
+
+@contextmanager
+def _keys(quitting: threading.Event) -> Iterator[None]:
+    """While inside, q ends the demo, where there is a keyboard."""
+    if not sys.stdin.isatty():
+        yield
+        return
+    descriptor = sys.stdin.fileno()
+    before = termios.tcgetattr(descriptor)
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.is_set():
+            if select.select([descriptor], [], [], 0.2)[0] and os.read(descriptor, 1) in (b"q", b"Q"):
+                quitting.set()
+
+    tty.setcbreak(descriptor)
+    watching = threading.Thread(target=watch, daemon=True)
+    watching.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watching.join()
+        termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
+
+
+@contextmanager
+def _stopped_by_signals(quitting: threading.Event) -> Iterator[None]:
+    """While inside, Ctrl-C and SIGTERM end the demo in order rather than at once."""
+    before = {number: signal.signal(number, lambda *_: quitting.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _plain(error: Exception) -> str:
+    """An error's text with rich's own brackets kept as text."""
+    return str(error).replace("[", "\\[")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="emotion_demo", description=__doc__)
+    parser.add_argument("--source", required=True, help="webcam (0), video file, image or folder of images")
+    parser.add_argument("--output", default="demo_output", help="folder for the recording (default: %(default)s)")
+    parser.add_argument("--rate", type=float, default=0.0, help="images per second; 0 is the source's own")
+    parser.add_argument("--seconds", type=float, default=0.0, help="stop after so long; 0 is at the end of the source")
+    parser.add_argument("--model", default="", help="model file (default: the shipped one)")
+    parser.add_argument("--gallery", default="", help="gallery file (default: the shipped one)")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    parser.add_argument("--detector", default="auto", help="auto, libfacedetection, yunet or haar")
+    parser.add_argument("--detector-model", default="", help="YuNet .onnx file for --detector yunet")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

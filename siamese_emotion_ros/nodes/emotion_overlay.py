@@ -1,0 +1,110 @@
+"""emotion_overlay: the camera's image with each face's box, id, label, confidence and class bars, while somebody watches."""
+from __future__ import annotations
+
+import sys
+from typing import Any, List, Optional, Tuple
+
+from rclpy.clock import Clock, ClockType
+from rclpy.qos import QoSProfile, QoSReliabilityPolicy
+from sensor_msgs.msg import Image
+
+from siamese_emotion_ros.drawing.overlay import draw_emotions
+from siamese_emotion_ros.msg import EmotionStamped, FaceCropArray
+from siamese_emotion_ros.nodes.conversions import drawable, emotion_mark, image_from_message, image_message, nanoseconds
+from siamese_emotion_ros.nodes.face_crop import TRANSPORT, image_topic
+from siamese_emotion_ros.nodes.lifecycle import AUTOSTART, StreamNode, result_qos, run
+from siamese_emotion_ros.nodes.pairing import Frame, FramePairing
+from siamese_emotion_ros.nodes.parameters import ParameterTable
+from siamese_emotion_ros.nodes.stream import Mailbox, Worker
+
+PARAMETERS = ParameterTable("emotion_overlay", [TRANSPORT, AUTOSTART])
+
+#: How often the node looks whether anybody watches [s].
+LOOK_EVERY = 0.5
+
+#: Images that may wait for their emotions: half a second's worth.
+IMAGES_WAITING = 15
+
+
+class EmotionOverlay(StreamNode):
+    """Subscribes `image_raw`, `faces` and `emotion` while `image_overlay` has a subscriber, and publishes that."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        self._publisher: Any = None
+        self._timer: Any = None
+        self._subscriptions: List[Any] = []
+        self._worker: Optional[Worker] = None
+        super().__init__(PARAMETERS, **kwargs)
+
+    def load(self, settings: Any) -> None:
+        """Offer `image_overlay`."""
+        self._publisher = self.publisher(Image, "image_overlay", result_qos(depth=5))
+
+    def start(self) -> None:
+        """Begin to look for watchers."""
+        self._timer = self.create_timer(LOOK_EVERY, self._look, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self._look()
+
+    def stop(self) -> None:
+        """Publish no more."""
+        if self._timer is not None:
+            self.destroy_timer(self._timer)
+            self._timer = None
+        self._unwatch()
+
+    def unload(self) -> None:
+        """Take `image_overlay` away."""
+        if self._publisher is not None:
+            self.destroy_lifecycle_publisher(self._publisher)
+            self._publisher = None
+
+    # --- while somebody watches ---
+
+    def _look(self) -> None:
+        watched = self._publisher.get_subscription_count() > 0
+        if watched and not self._subscriptions:
+            self._watch()
+        elif not watched and self._subscriptions:
+            self._unwatch()
+
+    def _watch(self) -> None:
+        self._pairing = FramePairing(IMAGES_WAITING)
+        mailbox = Mailbox(4 * IMAGES_WAITING)
+        self._worker = Worker(mailbox, self._take, self.stream_failed, self.get_name())
+        images = QoSProfile(depth=5, reliability=QoSReliabilityPolicy.BEST_EFFORT)
+        image_type, topic = image_topic(self)
+        self._subscriptions = [
+            self.subscription(image_type, topic, images, lambda message: mailbox.put(("image", message))),
+            self.subscription(FaceCropArray, "faces", result_qos(), lambda message: mailbox.put(("faces", message))),
+            self.subscription(EmotionStamped, "emotion", result_qos(), lambda message: mailbox.put(("emotion", message))),
+        ]
+
+    def _unwatch(self) -> None:
+        for subscription in self._subscriptions:
+            self.destroy_subscription(subscription)
+        self._subscriptions = []
+        if self._worker is not None:
+            self._worker.stop()
+            self._worker = None
+
+    def _take(self, item: Tuple[str, Any]) -> None:
+        kind, message = item
+        stamp = nanoseconds(message.header.stamp)
+        add = {"image": self._pairing.add_image, "faces": self._pairing.add_faces, "emotion": self._pairing.add_emotion}
+        for frame in add[kind](stamp, message):
+            if frame.answered:
+                self._publish(frame)
+
+    def _publish(self, frame: Frame) -> None:
+        drawn = drawable(image_from_message(frame.image))
+        draw_emotions(drawn, [emotion_mark(emotion) for emotion in frame.emotions.values()])
+        self._publisher.publish(image_message(frame.image.header, drawn))
+
+
+def main(args: Optional[List[str]] = None) -> int:
+    """Run the node by itself."""
+    return run([EmotionOverlay], args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

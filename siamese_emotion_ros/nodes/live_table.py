@@ -1,0 +1,156 @@
+"""The demo's view in the terminal: a live table of the faces, and what is left when it is over. No ROS."""
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Dict, List, Optional, Sequence, Tuple
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from siamese_emotion_ros.drawing.palette import color_of
+from siamese_emotion_ros.nodes.recorder import stretches
+
+NOBODY, ACCENT = "#3b4149", "#f5c518"
+TIMELINE_WIDTH = 72
+
+
+@dataclass(frozen=True)
+class Row:
+    """One face as the table shows it; nearest: (label, distance) of its nearest anchors."""
+
+    face_id: int
+    label: str
+    confidence: float
+    nearest: Sequence[Tuple[str, float]]
+    latency_ms: float
+
+
+@dataclass
+class View:
+    """All that the live table shows."""
+
+    source: str
+    total: Optional[int] = None
+    note: str = ""
+    rows: List[Row] = field(default_factory=list)
+    labels: List[Optional[str]] = field(default_factory=list)
+    fps: float = 0.0
+    latency_ms: float = 0.0
+    replaced: int = 0
+    footer: str = ""
+
+
+def render(view: View) -> RenderableType:
+    """The view as it is now."""
+    table = Table(box=box.SIMPLE_HEAD, expand=True, header_style="dim", pad_edge=False)
+    table.add_column("face", justify="right", width=5)
+    table.add_column("emotion", width=12)
+    table.add_column("confidence", width=18)
+    table.add_column("nearest anchors: distance, coloured by their emotion", ratio=1, no_wrap=True)
+    table.add_column("latency", justify="right", width=9)
+    for row in view.rows:
+        table.add_row(
+            Text(str(row.face_id), style="bold"),
+            Text(row.label, style=f"bold {_style(row.label)}"),
+            _bar(row.confidence, _style(row.label)),
+            _nearest(row.nearest),
+            Text(f"{row.latency_ms:.0f} ms"),
+        )
+    if not view.rows:
+        table.add_row("", Text(view.note or "no face", style="dim"), "", "", "")
+    return Panel(
+        Group(table, timeline(view.labels), Text(), _progress(view)),
+        title=Text.assemble(("siamese emotion", "bold"), ("  ", ""), (view.source, "cyan")),
+        title_align="left",
+        subtitle=Text(view.footer, style="dim") if view.footer else None,
+        subtitle_align="right",
+        border_style="#4b5563",
+        padding=(0, 2),
+    )
+
+
+def timeline(labels: Sequence[Optional[str]], width: int = TIMELINE_WIDTH) -> Text:
+    """The labels of all frames so far as one line of coloured blocks, each the commonest of its frames."""
+    line = Text()
+    cells = min(width, len(labels))
+    for cell in range(cells):
+        part = labels[cell * len(labels) // cells : (cell + 1) * len(labels) // cells]
+        commonest = max(set(part), key=part.count)
+        line.append("█", style=NOBODY if commonest is None else _style(commonest))
+    line.append("·" * (width - cells), style=NOBODY)
+    return line
+
+
+def summary(summary: Dict[str, Any], folder: str) -> RenderableType:
+    """What is shown when the demo is over."""
+    frames, seen = summary["frames"], summary["frames_with_face"]
+    facts = Table.grid(padding=(0, 2))
+    facts.add_column(style="dim", justify="right")
+    facts.add_column()
+    share = f" ({seen / frames:.0%})" if frames else ""
+    facts.add_row("frames", f"{frames}, {seen} with a face{share}")
+    facts.add_row("faces", ", ".join(str(face_id) for face_id in summary["face_ids"]) or "none")
+    facts.add_row("emotions", _shares(summary["labels"]))
+    facts.add_row("over time", timeline(summary["labels"]))
+    latency = summary["latency_ms"]
+    if latency["p50"] is not None:
+        facts.add_row("latency", f"{latency['p50']:.0f} ms median, {latency['p99']:.0f} ms at the 99th percentile")
+    lost = summary["frames_unanswered"]
+    facts.add_row("stamps", "the images' own" if summary.get("stamps_equal") else Text("differ", style="bold red"))
+    facts.add_row("unanswered", Text(f"{lost} frames", style="yellow") if lost else "none")
+    for name in ("video", "contact_sheet"):
+        if summary[name]:
+            facts.add_row(name.replace("_", " "), f"{folder}/{summary[name]}")
+    facts.add_row("summary", f"{folder}/summary.json")
+    return Panel(facts, title=Text("done", style="bold"), title_align="left", border_style="#4b5563", padding=(1, 2))
+
+
+def plain_line(view: View) -> str:
+    """The view in one line, for a terminal that is none."""
+    faces = ", ".join(f"face {row.face_id} {row.label} {row.confidence:.0%}" for row in view.rows) or view.note or "no face"
+    of_total = f"/{view.total}" if view.total else ""
+    return f"frame {len(view.labels)}{of_total}  {faces}  {view.fps:.1f} fps  latency {view.latency_ms:.0f} ms"
+
+
+def _style(label: str) -> str:
+    blue, green, red = color_of(label)
+    return f"#{red:02x}{green:02x}{blue:02x}"
+
+
+def _bar(share: float, style: str, width: int = 10) -> Text:
+    eighths = round(share * width * 8)
+    full, rest = divmod(eighths, 8)
+    blocks = "█" * full + (" ▏▎▍▌▋▊▉"[rest] if rest else "")
+    return Text.assemble((blocks.ljust(width), style), f" {share:4.0%}")
+
+
+def _nearest(nearest: Sequence[Tuple[str, float]]) -> Text:
+    return Text("  ").join(Text(f"{distance:.2f}", style=_style(label)) for label, distance in nearest)
+
+
+def _progress(view: View, width: int = 28) -> Text:
+    line = Text()
+    if view.total:
+        done = min(1.0, len(view.labels) / view.total)
+        filled = round(done * width)
+        line.append("━" * filled, style=ACCENT).append("━" * (width - filled), style=NOBODY)
+        line.append(f"  {len(view.labels)}/{view.total}")
+    else:
+        line.append(f"frame {len(view.labels)}")
+    line.append(f"   {view.fps:.1f} fps   latency {view.latency_ms:.0f} ms")
+    if view.replaced:
+        line.append(f"   {view.replaced} replaced", style="yellow")
+    return line
+
+
+def _shares(labels: Sequence[Optional[str]]) -> Text:
+    known = [label for label in labels if label is not None]
+    counts = sorted(((known.count(label), label) for label in set(known)), reverse=True)
+    line = Text()
+    for count, label in counts:
+        line.append("■ ", style=_style(label)).append(f"{label} {count / len(known):.0%}   ")
+    changes = len([run for run in stretches(labels) if run.label is not None])
+    return line.append(f"in {changes} stretches", style="dim") if known else Text("none")
