@@ -38,7 +38,7 @@ def gallery_of_faces(
     """A gallery of a whole FaceSet, made on the fly; it has no threshold. ValueError as Gallery."""
     wanted = min(DEFAULT_K, len(anchors)) if k is None else k
     return Gallery(
-        embeddings=embed_faces(model, anchors.faces, progress),
+        embeddings=embed_faces(model, list(anchors.faces), progress),
         labels=anchors.labels,
         classes=anchors.classes,
         names=anchors.names,
@@ -48,12 +48,12 @@ def gallery_of_faces(
 
 
 def without_queries(anchors: FaceSet, queries: FaceSet) -> Tuple[FaceSet, int]:
-    """The anchors whose pictures are not among the queries, and how many were left out: nobody may be his own anchor."""
+    """The anchors whose pictures are not among the queries, and how many were left out."""
     first = first_occurrences(tuple(queries.faces) + tuple(anchors.faces))[len(queries) :]
     kept = first >= len(queries)
     return anchors.select(kept), int((~kept).sum())
 
 
 def queries_among_anchors(gallery: Gallery, queries: FaceSet) -> int:
-    """How many queries carry the name of an anchor: a sign that the gallery was built from the faces it is asked about."""
+    """How many queries carry an anchor's name: a sign that the gallery was built from the faces it is asked about."""
     return int(np.isin(np.asarray(queries.names), np.asarray(gallery.names)).sum())

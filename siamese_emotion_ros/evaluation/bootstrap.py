@@ -10,7 +10,8 @@ from siamese_emotion_ros.evaluation.metrics import confusion, headline, optional
 
 
 def confidence_intervals(
-    answers: Answers, subjects: Optional[Sequence[str]] = None, replicates: int = 2000, level: float = 0.95, seed: int = 0
+    answers: Answers, subjects: Optional[Sequence[str]] = None, replicates: int = 2000, level: float = 0.95,
+    seed: int = 0,
 ) -> Dict[str, Any]:
     """Percentile intervals (Efron) of every headline figure.
 

@@ -6,17 +6,19 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
-#: One colour for each emotion, after Okabe and Ito (distinct for colour-blind readers).
-COLORS: Dict[str, str] = {
-    "anger": "#d55e00", "contempt": "#a58b00", "disgust": "#009e73", "fear": "#cc79a7",
-    "happiness": "#e69f00", "neutral": "#8a8a8a", "sadness": "#0072b2", "surprise": "#56b4e9",
-}
+from siamese_emotion_ros.drawing.palette import color_of
 
 Number = Union[int, float]
 Point = Tuple[float, float]
 
 #: Side of the square in which a curve is drawn, and the room for the labels beside and below it.
 SIDE, LEFT, BOTTOM, TOP, RIGHT = 260, 44, 40, 10, 14
+
+
+def css_color(label: str) -> str:
+    """The colour of an emotion, as in every other picture of it."""
+    blue, green, red = color_of(label)
+    return f"#{red:02x}{green:02x}{blue:02x}"
 
 
 def confusion_chart(counts: Sequence[Sequence[int]], true: Sequence[str], given: Sequence[str]) -> str:
@@ -36,10 +38,11 @@ def confusion_chart(counts: Sequence[Sequence[int]], true: Sequence[str], given:
             box = _tag("rect", x=x + 1, y=y + 1, width=cell - 2, height=cell - 2, rx=4,
                        fill="var(--right)" if given[c] == label else "var(--wrong)", fill_opacity=f"{share ** 0.7:.3f}")
             # Rounded shares under half a percent would all read 0 %.
+            strong = " strong" if share > 0.45 else ""
             figure = _text(x + cell / 2, y + cell / 2 + 2, f"{share:.0%}" if share >= 0.005 else "·", "middle",
-                           "cell strong" if share > 0.45 else "cell")
-            faces = _text(x + cell / 2, y + cell / 2 + 18, str(count), "middle", "tiny strong" if share > 0.45 else "tiny")
-            parts.append(_tag("g", _tag("title", escape(tooltip)) + box + figure + (faces if count else "")))
+                           "cell" + strong)
+            faces = _text(x + cell / 2, y + cell / 2 + 18, str(count), "middle", "tiny" + strong) if count else ""
+            parts.append(_tag("g", _tag("title", escape(tooltip)) + box + figure + faces))
     return _svg(width, height, parts, "Confusion matrix")
 
 
@@ -85,8 +88,9 @@ def scatter_chart(
     parts = []
     # Rings are the minority: drawn last, none is buried.
     for i in sorted(range(len(places)), key=lambda i: bool(hollow[i])):
-        color = COLORS.get(labels[i], "currentColor")
-        look = {"fill": "none", "stroke": color, "stroke_width": 1.4} if hollow[i] else {"fill": color, "fill_opacity": 0.75}
+        color = css_color(labels[i])
+        ring = {"fill": "none", "stroke": color, "stroke_width": 1.4}
+        look = ring if hollow[i] else {"fill": color, "fill_opacity": 0.85}
         parts.append(_tag(
             "circle", _tag("title", escape(tooltips[i])), cx=margin + float(places[i, 0]) * (side - 2 * margin),
             cy=margin + (1 - float(places[i, 1])) * (side - 2 * margin), r=3.2, **look,

@@ -11,12 +11,8 @@ CONSENSUS = 0.7
 
 OWN, MAJORITY, AGREED = "own", "ferplus_majority", "ferplus_consensus"
 
-#: What a label column is, for people.
-MEANING: Dict[str, str] = {
-    OWN: "the data set's own labels",
-    MAJORITY: "what most FER+ voters chose",
-    AGREED: "FER+ majority, where at least 7 of 10 voters agree",
-}
+#: What a label column is, in a few words for people.
+MEANING: Dict[str, str] = {OWN: "own labels", MAJORITY: "FER+ majority", AGREED: "FER+ 7 of 10"}
 
 
 def label_columns(faceset: FaceSet, classes: Sequence[str]) -> Dict[str, FaceSet]:

@@ -9,12 +9,20 @@ import numpy as np
 from siamese_emotion_ros.datasets.face_set import FaceSet
 from siamese_emotion_ros.evaluation.anchors import queries_among_anchors
 from siamese_emotion_ros.evaluation.answers import (
-    Answers, Progress, answers_of_head, answers_of_neighbors, embed_faces,
+    Answers,
+    Progress,
+    answers_of_head,
+    answers_of_neighbors,
+    embed_faces,
 )
 from siamese_emotion_ros.evaluation.bootstrap import confidence_intervals
 from siamese_emotion_ros.evaluation.label_columns import MEANING, OWN, label_columns
 from siamese_emotion_ros.evaluation.metrics import (
-    confusion, headline, optional_float, per_class, unknown_curve,
+    confusion,
+    headline,
+    optional_float,
+    per_class,
+    unknown_curve,
 )
 from siamese_emotion_ros.evaluation.reliability import calibration
 from siamese_emotion_ros.evaluation.verification import verification
@@ -63,7 +71,7 @@ def measure(
     rows = {name: np.array([row_of[face] for face in column.names], np.int64) for name, column in columns.items()}
     asked = np.unique(np.concatenate(list(rows.values())))
     place = {name: np.searchsorted(asked, indices) for name, indices in rows.items()}
-    embeddings = embed_faces(model, queries.select(asked).faces, progress)
+    embeddings = embed_faces(model, list(queries.select(asked).faces), progress)
 
     # Truth is filled in for each column of labels; the answers are the same.
     blank = np.zeros(len(asked), np.int64)

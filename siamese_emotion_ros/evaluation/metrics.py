@@ -1,7 +1,7 @@
 """Classification figures out of a confusion matrix, for one matrix or for a thousand bootstrap replicates at once."""
 from __future__ import annotations
 
-from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
@@ -39,8 +39,8 @@ def headline(matrix: np.ndarray) -> Dict[str, np.ndarray]:
     top1                 share of all faces given their own label; unknown counts as wrong.
     macro_f1             mean over the classes of 2 TP / (2 TP + FP + FN); a class without faces and answers counts 0.
     balanced_accuracy    mean recall of the classes that have faces.
-    mean_one_vs_rest     mean over the classes of (TP + TN) / n: the paper's accuracy. With C classes and no skill at all
-                         it is near 1 - 2 (C - 1) / C^2, so it always looks high.
+    mean_one_vs_rest     mean over the classes of (TP + TN) / n: the paper's accuracy. It looks high always:
+                         guessing among C equally frequent classes reaches 1 - 2 (C - 1) / C^2.
     unknown_rate         share of faces that were given no label; coverage is 1 minus it.
     accuracy_when_known  share of the faces given a label that were given their own.
     """
@@ -63,7 +63,7 @@ def headline(matrix: np.ndarray) -> Dict[str, np.ndarray]:
 def per_class(matrix: np.ndarray, classes: Sequence[str]) -> Dict[str, Dict[str, Optional[float]]]:
     """For each class of a confusion matrix [C, C + 1]: n, TP, TN, FP, FN, one_vs_rest, precision, recall, f1.
 
-    A ratio with nothing to divide by is None (precision of a class that was never answered, recall of one without faces).
+    A ratio with nothing to divide by is None: precision of a class never answered, recall of one without faces.
     """
     counts = one_vs_rest_counts(matrix)
     tp, tn, fp, fn = counts
@@ -104,12 +104,16 @@ def unknown_curve(answers: Answers, points: int = 41) -> List[Dict[str, float]]:
     # All faces at one distance become known together.
     ends = np.unique(np.searchsorted(nearest, nearest[wanted - 1], side="right"))
     return [
-        {"threshold": float(nearest[end - 1]), "coverage": float(end / len(answers)), "accuracy": float(right[end - 1] / end)}
+        {
+            "threshold": float(nearest[end - 1]),
+            "coverage": float(end / len(answers)),
+            "accuracy": float(right[end - 1] / end),
+        }
         for end in ends
     ]
 
 
-def optional_float(value: float) -> Optional[float]:
+def optional_float(value: Union[float, np.ndarray]) -> Optional[float]:
     """A float for JSON, which has no NaN and no infinity: None for those."""
     return float(value) if np.isfinite(value) else None
 

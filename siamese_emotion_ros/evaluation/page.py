@@ -1,4 +1,4 @@
-"""An evaluation as one self-contained HTML page: figures, pictures and the worst mistakes, nothing loaded from anywhere."""
+"""An evaluation as one self-contained HTML page: figures, pictures and the worst mistakes, nothing loaded."""
 from __future__ import annotations
 
 from typing import Any, Dict, List, Mapping, Optional, Tuple
@@ -28,7 +28,7 @@ def render_page(measurement: Measurement, report: Mapping[str, Any], seed: int =
         figures={name: Markup(svg) for name, svg in _pictures(measurement, report, seed).items()},  # noqa: S704
         mistakes=[(mistake, thumbnail(measurement.faces.faces[mistake.row])) for mistake in mistakes],
         wrong=int((measurement.answers.known & (measurement.answers.decided != measurement.answers.truth)).sum()),
-        colors=[(label, charts.COLORS.get(label, "currentColor")) for label in report["classes"]],
+        colors=[(label, charts.css_color(label)) for label in report["classes"]],
     )
 
 
@@ -36,8 +36,8 @@ def methods(report: Mapping[str, Any]) -> List[Tuple[str, Mapping[str, Any]]]:
     """Every way in which the faces were answered or labelled, as (description, figures), the headline first."""
     rows = [(f"k-NN, k {report['k']}", report)]
     if report["head"] is not None:
-        rows.append(("classification head", report["head"]))
-    rows += [(f"k-NN · {column['meaning']}", column) for column in report["label_columns"].values()]
+        rows.append(("head", report["head"]))
+    rows += [(column["meaning"], column) for column in report["label_columns"].values()]
     return rows
 
 
@@ -66,7 +66,8 @@ def _headline(report: Mapping[str, Any]) -> List[Tuple[str, str, str, str]]:
     ]
     pairs = report["verification"]
     if pairs is not None:
-        rows.append(("Equal error", percent(pairs["equal_error_rate"]), "", "pairs of faces, same emotion or not, by distance"))
+        meaning = "pairs of faces, same emotion or not, told apart by distance"
+        rows.append(("Equal error", percent(pairs["equal_error_rate"]), "", meaning))
     return rows
 
 

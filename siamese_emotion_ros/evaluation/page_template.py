@@ -56,9 +56,14 @@ svg .grid { stroke: var(--rule); stroke-width: 1; }
 svg .reference { fill: none; stroke: var(--soft); stroke-width: 1; stroke-dasharray: 4 4; }
 svg .curve { fill: none; stroke: var(--curve); stroke-width: 2; stroke-linejoin: round; }
 svg .bar, svg .mark { fill: var(--curve); }
-.legend { display: flex; flex-wrap: wrap; gap: 4px 16px; margin: 8px 0; font-size: 13.5px; }
+.map { display: flex; flex-wrap: wrap; gap: 12px 28px; }
+.map svg { flex: 0 1 620px; min-width: 280px; }
+.legend { display: flex; flex-wrap: wrap; gap: 6px 16px; align-content: flex-start; flex: 1 1 140px; }
+.legend { font-size: 13.5px; }
+.legend span { min-width: 100px; }
 .legend i { display: inline-block; width: 10px; height: 10px; border-radius: 5px; margin-right: 6px; }
-.faces { display: grid; grid-template-columns: repeat(auto-fill, minmax(112px, 1fr)); gap: 18px 14px; margin-top: 16px; }
+.faces { display: grid; grid-template-columns: repeat(auto-fill, minmax(112px, 1fr)); gap: 18px 14px; }
+.faces { margin-top: 16px; }
 .faces img { width: 96px; height: 96px; object-fit: contain; border-radius: 6px; background: var(--panel); }
 .faces figcaption { font-size: 12.5px; line-height: 1.4; overflow-wrap: anywhere; }
 .faces b { display: block; color: var(--ink); font-weight: 500; }
@@ -101,6 +106,15 @@ Without the threshold, top-1 is {{ report.top1_without_threshold|percent }}.</p>
 {% endfor %}
 </tbody>
 </table></div>
+<p class="soft">
+{% if report.head is not none %}
+Head: the classification head in the model file, a fully connected layer over the embedding.
+{% endif %}
+{% if report.label_columns %}
+FER+: k-NN held against the label that most of ten later voters chose, and only where at least seven of them agree. A face
+counts where its label is one of the emotions asked about.
+{% endif %}
+</p>
 {% endif %}
 
 <h2>Each emotion against the rest</h2>
@@ -141,11 +155,14 @@ right means that distance knows when to be silent.</figcaption></figure>
 </div>
 
 <h2>Map of the embeddings</h2>
-<p class="soft">t-SNE: neighbours here are neighbours for the recogniser, far distances mean nothing. Rings are faces that
-were named wrongly; the colour is the true emotion.</p>
-<div class="legend">{% for label, color in colors %}<span><i style="background: {{ color }}"></i>{{ label }}</span>{% endfor %}
-</div>
-{{ figures.map }}
+<p class="soft">t-SNE: neighbours here are neighbours for the recogniser, far distances mean nothing. Rings are faces
+that were named wrongly; the colour is the true emotion.</p>
+<div class="map">{{ figures.map }}
+<div class="legend">
+{% for label, color in colors %}
+<span><i style="background: {{ color }}"></i>{{ label }}</span>
+{% endfor %}
+</div></div>
 
 <h2>The worst mistakes</h2>
 {% if mistakes %}

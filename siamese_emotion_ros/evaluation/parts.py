@@ -1,4 +1,4 @@
-"""Which faces of a data set are evaluated: parts named in a word, such as `val`, `PublicTest`, `subject:test` or `all`."""
+"""Which faces of a data set are evaluated: parts named in a word, such as `PublicTest`, `subject:test` or `all`."""
 from __future__ import annotations
 
 from typing import Dict, Optional, Tuple
@@ -43,7 +43,7 @@ def choose_part(faceset: FaceSet, text: Optional[str] = None, seed: int = 0) -> 
     if len(rows) == 0:
         sizes = {name: len(indices) for name, indices in split(faceset, scheme, seed).items()}
         full = ", ".join(name for name in SPLITS if sizes[name])
-        raise DataSetError(f"the part {part!r} of the split {scheme!r} is empty in this copy: choose {full or 'another'}")
+        raise DataSetError(f"the {part!r} part of split {scheme!r} is empty in this copy: choose {full or 'another'}")
     return rows, f"{scheme}:{part}"
 
 

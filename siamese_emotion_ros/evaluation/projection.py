@@ -6,7 +6,7 @@ from typing import Tuple
 import numpy as np
 
 #: More faces than this would be a blot, and take minutes.
-MOST_POINTS = 1500
+MOST_POINTS = 1000
 
 #: Dimensions that are kept before the map is made; beyond them embeddings of faces hold little but noise.
 KEPT_DIMENSIONS = 50
@@ -21,7 +21,7 @@ def project(embeddings: np.ndarray, seed: int = 0) -> Tuple[np.ndarray, np.ndarr
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
 
-    rows = np.arange(len(embeddings))
+    rows: np.ndarray = np.arange(len(embeddings))
     if len(rows) > MOST_POINTS:
         rows = np.sort(np.random.default_rng(seed).permutation(len(rows))[:MOST_POINTS])
     shown = embeddings[rows].astype(np.float64)

@@ -24,7 +24,10 @@ def calibration(confidence: np.ndarray, right: np.ndarray, bins: int = 15) -> Di
     return {
         "expected_calibration_error": float(np.sum(n[filled] * np.abs(accuracy - mean_confidence)) / len(values)),
         "bins": [
-            {"low": float(edges[b]), "high": float(edges[b + 1]), "n": int(n[b]), "confidence": float(c), "accuracy": float(a)}
-            for b, c, a in zip(filled, mean_confidence, accuracy)
+            {
+                "low": float(edges[b]), "high": float(edges[b + 1]), "n": int(n[b]),
+                "confidence": float(mean), "accuracy": float(share),
+            }
+            for b, mean, share in zip(filled, mean_confidence, accuracy)
         ],
     }

@@ -45,7 +45,7 @@ def verification(
 
 
 def sample_same(labels: np.ndarray, count: int, random: np.random.Generator) -> Tuple[np.ndarray, np.ndarray]:
-    """`count` pairs (i, j), i != j, drawn evenly, with replacement, from all pairs of one class; empty if none exists."""
+    """`count` pairs (i, j), i != j, drawn evenly, with replacement, from all pairs of one class; empty if none is."""
     order, start, size, place = _class_runs(labels)
     total = (size - 1).sum()
     if total == 0:
@@ -79,7 +79,7 @@ def pair_distances(embeddings: np.ndarray, first: np.ndarray, second: np.ndarray
 
 
 def _class_runs(labels: np.ndarray) -> Tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Faces sorted by class, and for each place in that order where its class starts, how large it is, and the place."""
+    """Faces sorted by class, and for each place in that order: where its class starts, its size, and the place."""
     order = np.argsort(labels, kind="stable")
     _, of_face, size = np.unique(labels[order], return_inverse=True, return_counts=True)
     start = np.concatenate([[0], np.cumsum(size)[:-1]])

@@ -1,0 +1,190 @@
+"""`siamese-emotion evaluate`: how good is a model with a gallery on your copy of a data set?"""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+
+import typer
+
+from siamese_emotion_ros.cli.errors import reported
+
+#: The model and galleries that come with the package, by the label set they answer in.
+SHIPPED_MODEL = "paper_fer2013.safetensors"
+SHIPPED_GALLERY = "paper_fer2013_{}.gallery.safetensors"
+
+
+def evaluate(
+    dataset: Optional[str] = typer.Option(None, help="Data set: fer2013, ckplus, kdef or folder."),
+    root: Optional[Path] = typer.Option(None, help="Your copy of the data set."),
+    query: Optional[str] = typer.Option(None, metavar="DATASET:PATH", help="--dataset and --root in one."),
+    split: Optional[str] = typer.Option(
+        None, metavar="[SCHEME:]PART",
+        help="Which faces are asked: train, val, test (PublicTest, PrivateTest) or all; of the scheme official, "
+        "subject, stratified or paper. Default: the official test, else val; all without an official split.",
+    ),
+    anchors: Optional[str] = typer.Option(
+        None, metavar="DATASET:PATH",
+        help="Build the gallery on the fly from this data set, for results across data sets.",
+    ),
+    anchors_split: Optional[str] = typer.Option(
+        None, metavar="[SCHEME:]PART",
+        help="Which of its faces become anchors. Default: all; train when the queries are of the same copy.",
+    ),
+    classes: Optional[str] = typer.Option(
+        None, help="a, b, seven, eight or emotions such as anger,happiness,neutral. Default: all that both sides have."
+    ),
+    model: Optional[Path] = typer.Option(None, help="Model file. Default: the shipped one."),
+    gallery: Optional[Path] = typer.Option(None, help="Gallery file. Default: the shipped one for these classes."),
+    k: Optional[int] = typer.Option(None, help="Neighbours that vote. Default: the gallery's."),
+    threshold: Optional[float] = typer.Option(
+        None, help="Distance beyond which a face is unknown; inf = never. Default: the gallery's."
+    ),
+    option: Optional[List[str]] = typer.Option(
+        None, metavar="KEY=VALUE", help="Option of the query data set's loader, such as labels=ferplus; repeatable."
+    ),
+    anchors_option: Optional[List[str]] = typer.Option(None, metavar="KEY=VALUE", help="The same for --anchors."),
+    seed: int = typer.Option(0, help="Seed of splits, intervals, pairs and the map."),
+    device: str = typer.Option("auto", help="auto, cpu, cuda or cuda:<n>."),
+    json: Optional[Path] = typer.Option(None, help="Write every figure to this file."),
+    html: Optional[Path] = typer.Option(
+        None, help="Write a page with plots to this file. It shows faces of the data set: keep it as you keep those."
+    ),
+) -> None:
+    """Measure a model and gallery: top-1, F1, one-vs-rest, confusions, calibration, ROC, with confidence intervals."""
+    with reported():
+        queried = _source(dataset, root, query, split, option)
+        anchored = None
+        if anchors is not None:
+            anchored = _Source(*_named(anchors, "--anchors"), anchors_split, _options(anchors_option))
+        elif anchors_split is not None or anchors_option:
+            raise ValueError("--anchors-split and --anchors-option are about --anchors: name that data set too")
+        if anchored is not None and gallery is not None:
+            raise ValueError("--gallery and --anchors are two sources of anchors: give one of them")
+        _evaluate(queried, anchored, classes, model, gallery, k, threshold, seed, device, json, html)
+
+
+class _Source(NamedTuple):
+    """A data set on disk, and the part of it that is wanted (None = what is natural)."""
+
+    dataset: str
+    root: Path
+    split: Optional[str]
+    options: Dict[str, Any]
+
+    def is_same_copy(self, other: _Source) -> bool:
+        return self.dataset == other.dataset and self.root.resolve() == other.root.resolve()
+
+
+def _source(
+    dataset: Optional[str], root: Optional[Path], query: Optional[str], split: Optional[str],
+    options: Optional[List[str]],
+) -> _Source:
+    if query is not None and (dataset is not None or root is not None):
+        raise ValueError("--query says both --dataset and --root: give it, or give those two")
+    if query is not None:
+        return _Source(*_named(query, "--query"), split, _options(options))
+    if dataset is None or root is None:
+        raise ValueError("which faces? Give --dataset and --root, such as --dataset fer2013 --root ~/data/fer2013")
+    return _Source(dataset, root, split, _options(options))
+
+
+def _named(text: str, flag: str) -> Tuple[str, Path]:
+    dataset, colon, path = text.partition(":")
+    if not (dataset and colon and path):
+        raise ValueError(f"{flag} is {text!r}: expected a data set and its place, such as ckplus:/data/CK+")
+    return dataset, Path(path)
+
+
+def _options(texts: Optional[List[str]]) -> Dict[str, Any]:
+    import yaml
+
+    options = {}
+    for text in texts or ():
+        key, equals, value = text.partition("=")
+        if not (key and equals):
+            raise ValueError(f"the option {text!r} has no value: expected KEY=VALUE, such as labels=ferplus")
+        try:
+            options[key.strip()] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise ValueError(f"the option {text!r} is not YAML: expected such as angles=[S, HL]") from error
+    return options
+
+
+def _evaluate(
+    queried: _Source, anchored: Optional[_Source], classes: Optional[str], model_path: Optional[Path],
+    gallery_path: Optional[Path], k: Optional[int], threshold: Optional[float], seed: int, device: str,
+    json_path: Optional[Path], html_path: Optional[Path],
+) -> None:
+    from rich.console import Console
+
+    from siamese_emotion_ros.cli.loading import load_faces
+    from siamese_emotion_ros.cli.progress import face_progress
+    from siamese_emotion_ros.evaluation.anchors import gallery_of_faces, narrowed, shared_classes, without_queries
+    from siamese_emotion_ros.evaluation.measurement import measure
+    from siamese_emotion_ros.evaluation.page import render_page
+    from siamese_emotion_ros.evaluation.parts import choose_part
+    from siamese_emotion_ros.evaluation.report import build_report, write_report
+    from siamese_emotion_ros.evaluation.terminal import summary
+    from siamese_emotion_ros.recognition.artifacts import read_gallery, write_atomically
+    from siamese_emotion_ros.recognition.emotions import parse_label_set
+    from siamese_emotion_ros.recognition.model import EmbeddingModel
+    from siamese_emotion_ros.recognition.recognizer import Settings
+
+    settings = Settings(k, threshold)
+    wanted = None if classes is None else parse_label_set(classes)
+    model_path = _shipped(SHIPPED_MODEL) if model_path is None else model_path
+    embedder = EmbeddingModel.load(model_path, device)
+    stored = None
+    if anchored is None:
+        gallery_path = _shipped(SHIPPED_GALLERY.format(_set_name(wanted))) if gallery_path is None else gallery_path
+        stored = read_gallery(gallery_path)
+    facts = {"data": str(queried.root), "model file": str(model_path), "seed": seed}
+    notices = []
+
+    loaded = load_faces(queried.dataset, queried.root, **queried.options)
+    rows, split_name = choose_part(loaded, queried.split, seed)
+    queries = loaded.select(rows)
+    if stored is not None:
+        gallery = narrowed(stored, wanted or shared_classes(stored.classes, queries))
+        facts["gallery file"] = str(gallery_path)
+        anchors_name = None
+    else:
+        assert anchored is not None
+        same = anchored.is_same_copy(queried)
+        others = load_faces(anchored.dataset, anchored.root, **anchored.options)
+        chosen, anchors_part = choose_part(others, anchored.split or ("train" if same else "all"), seed)
+        pool, left = without_queries(others.select(chosen), queries)
+        if left:
+            notices.append(f"{left} anchors were left out: their pictures are among the faces that are asked about.")
+        with_faces = tuple(label for label, count in pool.counts().items() if count)
+        pool = pool.restrict(wanted or shared_classes(with_faces, queries))
+        with face_progress("embedding anchors") as progress:
+            gallery = gallery_of_faces(embedder, pool, k, progress)
+        facts["anchors from"] = str(anchored.root)
+        anchors_name = f"{anchored.dataset}, {anchors_part}"
+    with face_progress("embedding faces") as progress:
+        measurement = measure(embedder, gallery, settings, queries, seed, progress=progress)
+
+    report = build_report(measurement, queried.dataset, split_name, loaded, facts, anchors_name, notices)
+    console = Console(highlight=False)
+    console.print(summary(report))
+    if json_path is not None:
+        write_report(json_path, report)
+        console.print(f"wrote {json_path}")
+    if html_path is not None:
+        with console.status("drawing the page"):
+            write_atomically(html_path, render_page(measurement, report, seed).encode())
+        console.print(f"wrote {html_path}")
+
+
+def _set_name(classes: Optional[Tuple[str, ...]]) -> str:
+    """Which shipped gallery answers for these classes: that of a set of the paper, else the one with all seven."""
+    from siamese_emotion_ros.recognition.emotions import LABEL_SETS
+
+    return next((name for name in ("a", "b") if classes is not None and set(classes) == set(LABEL_SETS[name])), "seven")
+
+
+def _shipped(name: str) -> Path:
+    from siamese_emotion_ros.shipped import shipped_path
+
+    return shipped_path("models", name)

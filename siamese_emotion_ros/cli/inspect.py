@@ -1,0 +1,146 @@
+"""`siamese-emotion inspect`: what is in this model or gallery file?"""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Dict, List
+
+import typer
+
+from siamese_emotion_ros.cli.errors import reported
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+
+def inspect(
+    file: Path = typer.Argument(..., metavar="FILE", help="A model or gallery (*.safetensors)."),
+    json: bool = typer.Option(False, "--json", help="Print JSON instead of tables."),
+) -> None:
+    """Say what a model or gallery file is: network, provenance, fingerprint; anchors, spread, confusions."""
+    with reported():
+        _inspect(file, json)
+
+
+def _inspect(file: Path, as_json: bool) -> None:
+    import json
+
+    from rich.console import Console
+
+    facts = _gallery(file) if _holds_gallery(file) else _model(file)
+    if as_json:
+        print(json.dumps(facts, indent=1, allow_nan=False))
+    else:
+        Console(highlight=False).print(_tables(file, facts))
+
+
+def _holds_gallery(file: Path) -> bool:
+    """Whether the file says that it is a gallery; everything else is left to the model's reader to judge."""
+    from safetensors import SafetensorError, safe_open
+
+    from siamese_emotion_ros.recognition.artifacts import GALLERY_FORMAT
+
+    try:
+        with safe_open(str(file), "numpy") as opened:
+            return (opened.metadata() or {}).get("format") == GALLERY_FORMAT
+    except (SafetensorError, OSError):
+        return False
+
+
+def _model(file: Path) -> Dict[str, Any]:
+    from siamese_emotion_ros.recognition.artifacts import read_model
+    from siamese_emotion_ros.recognition.model import EmbeddingModel
+
+    stored = read_model(file)
+    EmbeddingModel(stored, "cpu")  # weights that do not fit the network are worth knowing about
+    spec = stored.spec
+    return {
+        "kind": "model",
+        "fingerprint": stored.fingerprint,
+        "architecture": spec.architecture,
+        "input_size": spec.input_size,
+        "embedding_dim": spec.embedding_dim,
+        "scaling": spec.scaling,
+        "head_classes": list(spec.head_classes),
+        "parameters": int(sum(array.size for array in stored.weights.values())),
+        "dtypes": sorted({str(array.dtype) for array in stored.weights.values()}),
+        "bytes": file.stat().st_size,
+        "provenance": dict(spec.provenance),
+    }
+
+
+def _gallery(file: Path) -> Dict[str, Any]:
+    from siamese_emotion_ros.evaluation.inspection import describe_gallery
+    from siamese_emotion_ros.recognition.artifacts import read_gallery
+
+    gallery = read_gallery(file)
+    return {
+        "kind": "gallery",
+        "fingerprint": gallery.fingerprint,
+        "model": gallery.model_fingerprint,
+        "anchors": len(gallery),
+        "embedding_dim": gallery.embeddings.shape[1],
+        "k": gallery.k,
+        "threshold": gallery.threshold,
+        "images": None if gallery.images is None else list(gallery.images.shape[1:]),
+        "bytes": file.stat().st_size,
+        "classes": {entry.label: entry._asdict() for entry in describe_gallery(gallery)},
+    }
+
+
+def _tables(file: Path, facts: Dict[str, Any]) -> RenderableType:
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    plain = Table(show_header=False, box=None, pad_edge=False)
+    plain.add_column(style="dim", no_wrap=True)
+    plain.add_column(overflow="fold")
+    for name, text in _facts(facts).items():
+        plain.add_row(name, Text(text))
+    parts: List[RenderableType] = [Text(str(file), style="bold"), plain]
+    if facts["kind"] == "gallery":
+        parts += [Text(), _class_table(facts), Text(
+            "spread: RMS distance from the class's mean; nearest: median distance to the nearest anchor of the class; "
+            "recall: anchors that the k nearest others name rightly.", style="dim",
+        )]
+    return Group(*parts)
+
+
+def _facts(facts: Dict[str, Any]) -> Dict[str, str]:
+    size = f"{facts['bytes'] / 1e6:.2f} MB"
+    if facts["kind"] == "model":
+        head = ", ".join(facts["head_classes"]) or "none"
+        dtypes = ", ".join(facts["dtypes"])
+        return {
+            "a model": f"{facts['architecture']}, {facts['parameters']:,} parameters, {dtypes}, {size}",
+            "input": f"{facts['input_size']} x {facts['input_size']} gray, {facts['scaling']}",
+            "output": f"embedding of {facts['embedding_dim']}",
+            "head": head,
+            "fingerprint": facts["fingerprint"],
+            **{f"· {key}": value for key, value in facts["provenance"].items()},
+        }
+    images = "none, embeddings only" if facts["images"] is None else " x ".join(map(str, facts["images"]))
+    return {
+        "a gallery": f"{facts['anchors']} anchors of {facts['embedding_dim']}, {size}",
+        "k": str(facts["k"]),
+        "threshold": "none: never unknown" if facts["threshold"] is None else f"{facts['threshold']:.4g}",
+        "images": images,
+        "fingerprint": facts["fingerprint"],
+        "for model": facts["model"],
+    }
+
+
+def _class_table(facts: Dict[str, Any]) -> RenderableType:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("emotion")
+    for name in ("anchors", "spread", "nearest", "recall"):
+        table.add_column(name, justify="right")
+    table.add_column("mostly taken for")
+    for label, entry in facts["classes"].items():
+        nearest = "–" if entry["nearest_own"] is None else f"{entry['nearest_own']:.3g}"
+        confused = "" if entry["confused_with"] is None else f"{entry['confused_with']} ({entry['confused_share']:.0%})"
+        spread, recall = f"{entry['spread']:.3g}", f"{entry['recall']:.0%}"
+        table.add_row(label, str(entry["anchors"]), spread, nearest, recall, confused)
+    return table

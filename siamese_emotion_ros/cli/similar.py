@@ -1,0 +1,74 @@
+"""`siamese-emotion similar`: which faces of a folder wear the expression of this one?"""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Optional
+
+import typer
+
+from siamese_emotion_ros.cli.errors import reported
+
+#: Faces in a row of the contact sheet.
+COLUMNS = 8
+
+
+def similar(
+    anchor: Path = typer.Argument(..., metavar="ANCHOR", help="Image of the face to compare with."),
+    folder: Path = typer.Argument(..., metavar="FOLDER", help="Images to search, subfolders too."),
+    threshold: Optional[float] = typer.Option(None, min=0.0, help="Largest distance that counts as similar."),
+    top: Optional[int] = typer.Option(32, min=1, help="Show at most this many, the nearest."),
+    model: Optional[Path] = typer.Option(None, help="Model file. Default: the shipped one."),
+    crop: str = typer.Option(
+        "auto", help="Search for a face in a picture: always, never, or auto: in pictures too large to be a face crop."
+    ),
+    sheet: Path = typer.Option(Path("similar.png"), help="Contact sheet to write, the anchor first."),
+    csv: Path = typer.Option(Path("similar.csv"), help="Table to write: rank, file, distance."),
+    device: str = typer.Option("auto", help="auto, cpu, cuda or cuda:<n>."),
+) -> None:
+    """Find the faces of FOLDER that are near ANCHOR: a contact sheet and a table of distances."""
+    with reported():
+        _similar(anchor, folder, threshold, top, model, crop, sheet, csv, device)
+
+
+def _similar(
+    anchor: Path, folder: Path, threshold: Optional[float], top: Optional[int], model: Optional[Path], crop: str,
+    sheet: Path, csv: Path, device: str,
+) -> None:
+    import cv2
+    from rich.console import Console
+    from rich.table import Table
+
+    from siamese_emotion_ros.cli.progress import face_progress
+    from siamese_emotion_ros.drawing.contact_sheet import contact_sheet
+    from siamese_emotion_ros.evaluation.retrieval import matches_csv, similar_faces, within
+    from siamese_emotion_ros.recognition.artifacts import write_atomically
+    from siamese_emotion_ros.recognition.model import EmbeddingModel
+    from siamese_emotion_ros.shipped import shipped_path
+
+    model = shipped_path("models", "paper_fer2013.safetensors") if model is None else model
+    embedder = EmbeddingModel.load(model, device)
+    with face_progress("comparing faces") as progress:
+        face, matches, skipped = similar_faces(embedder, anchor, folder, crop, progress=progress)
+    near = within(matches, threshold, top)
+
+    write_atomically(csv, matches_csv(near).encode())
+    images = [face] + [match.face for match in near]
+    captions = ["anchor"] + [f"{match.distance:.3g}" for match in near]
+    _, png = cv2.imencode(".png", contact_sheet(images, captions, min(COLUMNS, len(images))))
+    write_atomically(sheet, png.tobytes())
+
+    console = Console(highlight=False)
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name in ("rank", "distance"):
+        table.add_column(name, justify="right")
+    table.add_column("file", overflow="fold")
+    for rank, match in enumerate(near, start=1):
+        table.add_row(str(rank), f"{match.distance:.4g}", match.name)
+    if near:
+        console.print(table)
+    limit = "" if threshold is None else f" within {threshold:g}"
+    nearest = f"; the nearest is {matches[0].distance:.4g} away" if not near else ""
+    console.print(f"{len(near)} of {len(matches)} faces{limit}{nearest}")
+    if skipped:
+        console.print(f"skipped {len(skipped)} images, such as {skipped[0].name}: {skipped[0].reason}")
+    console.print(f"wrote {sheet} and {csv}")

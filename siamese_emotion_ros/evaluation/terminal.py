@@ -1,0 +1,83 @@
+"""An evaluation as tables for a terminal."""
+from __future__ import annotations
+
+from typing import Any, List, Mapping, Optional
+
+import numpy as np
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from siamese_emotion_ros.evaluation.metrics import largest_confusions
+from siamese_emotion_ros.evaluation.page import methods, percent
+
+#: Mistakes that are named below the tables.
+SHOWN_CONFUSIONS = 3
+
+
+def summary(report: Mapping[str, Any]) -> RenderableType:
+    """Tables of the report's figures: every method and labelling, then every emotion, then what goes wrong most."""
+    parts: List[RenderableType] = [_methods(report), Text(), _emotions(report), Text(), _remarks(report)]
+    parts += [Text(f"! {notice}", style="yellow") for notice in report["notices"]]
+    return Group(*parts)
+
+
+def _methods(report: Mapping[str, Any]) -> Table:
+    title = f"{report['dataset']}, {report['split']}: {report['anchors']} anchors"
+    table = _table(title, "", "faces", "top-1", "95 %", "macro F1", "balanced", "one-vs-rest", "unknown")
+    for name, figures in methods(report):
+        low, high = figures["confidence_intervals"]["top1"]
+        table.add_row(
+            name, str(figures["n"]), Text(_bare(figures["top1"]), style="bold"), f"{_bare(low)}–{_bare(high)}",
+            _bare(figures["macro_f1"]), _bare(figures["balanced_accuracy"]), _bare(figures["mean_one_vs_rest"]),
+            _bare(figures["unknown_rate"]),
+        )
+    return table
+
+
+def _emotions(report: Mapping[str, Any]) -> Table:
+    table = _table(None, "emotion", "faces", "TP", "TN", "FP", "FN", "one-vs-rest", "precision", "recall", "F1")
+    for label, row in report["per_class"].items():
+        table.add_row(
+            label, *(str(row[name]) for name in ("n", "TP", "TN", "FP", "FN")),
+            *(_bare(row[name]) for name in ("one_vs_rest", "precision", "recall", "f1")),
+        )
+    table.add_section()
+    table.add_row(
+        "mean", "", "", "", "", "", _bare(report["mean_one_vs_rest"]), "", _bare(report["balanced_accuracy"]),
+        _bare(report["macro_f1"]), style="bold",
+    )
+    return table
+
+
+def _remarks(report: Mapping[str, Any]) -> Text:
+    lines = []
+    if report["threshold"] is not None:
+        lines.append(
+            f"unknown beyond {report['threshold']:.3g}: {percent(report['coverage'])} of the faces get a label, "
+            f"{percent(report['accuracy_when_known'])} of those rightly; without it top-1 is "
+            f"{percent(report['top1_without_threshold'])}"
+        )
+    pairs = report["verification"]
+    if pairs is not None:
+        lines.append(
+            f"pairs, same emotion or not: equal error {percent(pairs['equal_error_rate'])}, "
+            f"area under the ROC curve {pairs['auc']:.3f}"
+        )
+    lines.append(f"expected calibration error {percent(report['calibration']['expected_calibration_error'])}")
+    confusions = largest_confusions(np.array(report["confusion"]["counts"]), report["classes"], SHOWN_CONFUSIONS)
+    if confusions:
+        lines.append("most frequent mistakes: " + ", ".join(f"{true} → {given} {n}" for true, given, n in confusions))
+    return Text("\n".join(lines))
+
+
+def _table(title: Optional[str], first: str, *others: str) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim")
+    table.add_column(first, overflow="fold")
+    for name in others:
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
+
+
+def _bare(share: Optional[float]) -> str:
+    return "–" if share is None else f"{100 * share:.1f}"
