@@ -44,8 +44,11 @@ setup(
         "typer>=0.9",
     ],
     extras_require={
-        # Face detector with landmarks; its wheels exist for these interpreters only. Elsewhere: YuNet or Haar, both in OpenCV.
-        "faces": ["yuface>=2023.5.1; platform_machine == 'x86_64' and python_version >= '3.10' and python_version < '3.12'"],
+        # Face detector with landmarks. It has wheels for these interpreters only; elsewhere OpenCV's own detectors serve.
+        "faces": [
+            "yuface>=2023.5.1; "
+            "platform_machine == 'x86_64' and python_version >= '3.10' and python_version < '3.12'"
+        ],
         "train": ["lightning>=2.1,<3", "scikit-learn>=1.0", "tensorboard>=2.10", "torchmetrics>=1.0,<2"],
         "eval": ["jinja2>=3.0", "matplotlib>=3.5", "scikit-learn>=1.0"],
         "onnx": ["onnx>=1.15", "onnxruntime>=1.16", "onnxscript>=0.1"],
@@ -59,6 +62,8 @@ setup(
             # A face that may be given away, the astronaut, to find.
             "scikit-image>=0.19",
             "types-PyYAML",
+            # Finds what Python 3.8 does not have.
+            "vermin>=1.6",
         ],
     },
     entry_points={"console_scripts": ["siamese-emotion = siamese_emotion_ros.cli.main:main"]},
