@@ -16,7 +16,7 @@ def protocol(
     overrides: Optional[List[str]] = typer.Argument(
         None, metavar="[SECTION.KEY=VALUE]...", help="Changes to the configuration, such as trainer.epochs=10."
     ),
-    config: str = typer.Option("growth_fer2013", help="YAML file or shipped configuration: the budget of each network."),
+    config: str = typer.Option("growth_fer2013", help="YAML file or shipped configuration of each network."),
     data_root: Optional[Path] = typer.Option(None, help="Your copy of the data set (sets data.root)."),
     output: Path = typer.Option(..., help="Folder of the protocol; run again with the same one to go on."),
     starts: str = typer.Option("similar,middling,different", help="Which pairs of emotions to start from."),

@@ -24,7 +24,7 @@ def train(
     data_root: Optional[Path] = typer.Option(None, help="Your copy of the data set (sets data.root)."),
     output: Path = typer.Option(..., help="Folder of the run: model, checkpoints, logs, configuration."),
     resume: bool = typer.Option(False, "--resume", help="Go on with the run in OUTPUT from its last checkpoint."),
-    stage: Optional[str] = typer.Option(None, help="embedding, or head: a classification head over a model's embeddings."),
+    stage: Optional[str] = typer.Option(None, help="embedding, or head: a classification head over a model."),
     progress: bool = typer.Option(True, help="Show a progress bar."),
 ) -> None:
     """Train a network and write OUTPUT/model.safetensors; Ctrl-C leaves a run that --resume goes on with."""
@@ -58,8 +58,9 @@ def _train(
 
 
 def read_named_config(name: str, overrides: List[str], data_root: Optional[Path]) -> TrainingConfig:
-    """The configuration that `--config` names with the overrides and `--data-root` applied; it must have a data.root."""
-    from siamese_emotion_ros.training.config import ConfigError, read_config
+    """The configuration that `--config` names, with overrides and `--data-root`; ConfigError without a data.root."""
+    from siamese_emotion_ros.training.config import ConfigError
+    from siamese_emotion_ros.training.config_file import read_config
 
     if data_root is not None:
         overrides = [*overrides, f"data.root={json.dumps(str(data_root))}"]

@@ -8,7 +8,8 @@ from torch import nn
 
 
 class AveragedNetwork(nn.Module):
-    """A copy of a network that follows it slowly: after step t, w' = d w' + (1 - d) w with d = min(decay, (1+t)/(10+t)).
+    """A copy of a network that follows it slowly: after step t, w' = d w' + (1 - d) w with
+    d = min(decay, (1 + t) / (10 + t)).
 
     The smaller decay of the first steps lets the copy forget the random start. Its weights take no gradient.
     """

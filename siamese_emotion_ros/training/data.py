@@ -17,8 +17,11 @@ from siamese_emotion_ros.training.sampling import BatchSampler
 class TrainingData:
     """What a run learns from and is judged by.
 
-    faces: uint8 [N, 1, S, S], S the network's input size. labels: int64 [N], indices into `classes`. soft_labels: float32
-    [N, C] rows that add up to 1, or None. train, val: int64 indices of faces. provenance: what goes into the model file.
+    faces        uint8 [N, 1, S, S], S the network's input size.
+    labels       int64 [N], indices into `classes`.
+    train, val   int64 indices of faces.
+    provenance   what the model file will say about the data.
+    soft_labels  float32 [N, C], rows that add up to 1; None to learn from `labels` alone.
     """
 
     faces: Tensor
@@ -34,11 +37,12 @@ class TrainingData:
             raise ValueError(f"faces are {self.faces.dtype} {list(self.faces.shape)}: expected uint8 [N, 1, S, S]")
         if len(self.labels) != len(self.faces):
             raise ValueError(f"{len(self.labels)} labels for {len(self.faces)} faces: expected one each")
-        absent = [
-            name for label, name in enumerate(self.classes) if not (self.labels[torch.from_numpy(self.train)] == label).any()
-        ]
+        trained = set(self.labels.numpy()[self.train].tolist())
+        absent = [name for label, name in enumerate(self.classes) if label not in trained]
         if absent:
-            raise ValueError(f"no training face of {', '.join(absent)}: leave it out of data.classes or check the data set")
+            raise ValueError(
+                f"no training face of {', '.join(absent)}: leave it out of data.classes or check the data set"
+            )
 
 
 class Batch(NamedTuple):

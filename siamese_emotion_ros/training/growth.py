@@ -1,11 +1,11 @@
-"""The paper's emotion-growth protocol: start from two emotions, add one at a time, stop when k-NN no longer tells them apart.
+"""The paper's emotion-growth protocol: start from two emotions, add one at a time, stop when k-NN confuses them.
 
-1. Ranking: one network is trained on all emotions; the mean embedding distance between the faces of two emotions says how
-   similar they are.
+1. Ranking: one network is trained on all emotions; the mean embedding distance between the faces of two emotions says
+   how similar they are.
 2. Starts: the most similar pair, the middling one and the most different one.
-3. Growth: for each start, a network is trained from scratch on its emotions and judged by k-NN. While its top-1 reaches the
-   limit, the next emotion joins: for the similar start the one nearest to those present, for the different start the
-   farthest, for the middling start the median one. Every network has the same configuration, so the same budget.
+3. Growth: for each start, a network is trained from scratch on its emotions and judged by k-NN. While its top-1 reaches
+   the limit, the next emotion joins: for the similar start the one nearest to those present, for the different start
+   the farthest, for the middling start the median one. Every network has the same configuration, so the same budget.
 """
 from __future__ import annotations
 
@@ -209,7 +209,8 @@ def _open_state(folder: Path, config: TrainingConfig, stop_below: float) -> Grow
         raise ConfigError(f"{path} is not the state of a protocol ({error}): choose another --output") from error
     if (state.config, state.stop_below) != (fresh.config, fresh.stop_below):
         raise ConfigError(
-            f"{folder} holds a protocol with another configuration or limit: go on with the same, or choose another --output"
+            f"{folder} holds a protocol with another configuration or limit: "
+            "go on with the same, or choose another --output"
         )
     return state
 
@@ -245,7 +246,8 @@ def _plot(state: GrowthState) -> bytes:
     for start in STARTS:
         _draw_start(axes, start, state.of_start(start))
     axes.axhline(state.stop_below, color="gray", linestyle="--", linewidth=1)
-    axes.annotate(f"limit {state.stop_below:.0%}", (0.01, state.stop_below), xycoords=("axes fraction", "data"), va="bottom")
+    at_limit = (0.01, state.stop_below)
+    axes.annotate(f"limit {state.stop_below:.0%}", at_limit, xycoords=("axes fraction", "data"), va="bottom")
     axes.set(xlabel="emotions", ylabel="top-1 by k-NN", title="Emotion growth", ylim=(0, 1.02))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(title="start pair")

@@ -1,4 +1,4 @@
-"""The paper's second stage: a fully connected classification head, learned over the embeddings of a finished network."""
+"""The paper's second stage: a fully connected classification head, learned over a finished network's embeddings."""
 from __future__ import annotations
 
 import dataclasses

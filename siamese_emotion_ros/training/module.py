@@ -113,16 +113,16 @@ class SiameseModule(pl.LightningModule):
         self._probed[probe.anchors].append((embeddings, probe.labels.cpu().numpy()))
 
     def on_validation_epoch_end(self) -> None:
-        """Score the queries' k-NN among the anchors. Every process embeds them all, so all agree on the best epoch."""
+        """Score the queries' k-NN among the anchors. All processes take the first one's scores, and so one decision."""
         (anchors, anchor_labels), (queries, query_labels) = (
             [np.concatenate(column) for column in zip(*self._probed[kind])] for kind in (True, False)
         )
         n_classes = len(self.config.classes)
-        self.scores = neighbor_scores(
-            anchors, anchor_labels, queries, query_labels, self.config.validation.k, n_classes
-        )
+        scores = neighbor_scores(anchors, anchor_labels, queries, query_labels, self.config.validation.k, n_classes)
+        self.scores = self.trainer.strategy.broadcast(scores)
         self._probed = {True: [], False: []}
-        self.log_dict({f"val_{name}": value for name, value in self.scores.items()}, prog_bar=True)
+        figures = {f"val_{name}": value for name, value in self.scores.items()}
+        self.log_dict(figures, prog_bar=True, rank_zero_only=True)
 
     def configure_optimizers(self) -> Any:
         """The optimiser, and its learning rate over the steps of the whole run."""

@@ -1,11 +1,11 @@
 """Which faces form a batch: whole epochs of row numbers, each a pure function of (seed, epoch).
 
-Nothing is remembered from batch to batch, so a resumed run needs only the numbers of its epoch and step to go on with the
-batches that an unbroken one would have seen, and every process of a distributed run can work out its own share.
+Nothing is remembered from batch to batch, so a resumed run needs only the numbers of its epoch and step to go on with
+the batches that an unbroken one would have seen, and every process of a distributed run can work out its own share.
 """
 from __future__ import annotations
 
-from typing import Callable, Dict, List, Optional
+from typing import Callable, Dict, List
 
 import numpy as np
 
@@ -93,8 +93,7 @@ class BatchSampler:
 
     def _tuples(self, rng: np.random.Generator, batches: int, classes: List[np.ndarray]) -> np.ndarray:
         faces = [self._draw(rng, of_member) for of_member in classes]
-        for one, other in zip(faces[:1], faces[1:2]):
-            self._part(rng, one, other, classes[1])
+        self._part(rng, faces[0], faces[1], classes[1])
         return np.stack(faces, axis=1).reshape(batches, self._config.batch_size)
 
     def _part(self, rng: np.random.Generator, one: np.ndarray, other: np.ndarray, classes: np.ndarray) -> None:
@@ -109,15 +108,14 @@ class BatchSampler:
         shares = _apportion(self.class_shares(), count)
         return rng.permutation(np.repeat(np.arange(len(shares)), shares))
 
-    def _other_class(self, rng: np.random.Generator, first: np.ndarray, second: Optional[np.ndarray] = None) -> np.ndarray:
-        """A class for each element that differs from `first` (and `second`), by the class shares."""
-        weights = np.repeat(self.class_shares()[None], len(first), axis=0)
-        rows = np.arange(len(first))
-        weights[rows, first] = 0
-        if second is not None:
-            weights[rows, second] = 0
+    def _other_class(self, rng: np.random.Generator, *present: np.ndarray) -> np.ndarray:
+        """For each element a class that none of `present` (arrays of classes) has there, by the class shares."""
+        rows = np.arange(len(present[0]))
+        weights = np.repeat(self.class_shares()[None], len(rows), axis=0)
+        for classes in present:
+            weights[rows, classes] = 0
         edges = np.cumsum(weights, axis=1)
-        return np.asarray((rng.random((len(first), 1)) * edges[:, -1:] >= edges).sum(axis=1))
+        return np.asarray((rng.random((len(rows), 1)) * edges[:, -1:] >= edges).sum(axis=1))
 
     def _draw(self, rng: np.random.Generator, classes: np.ndarray) -> np.ndarray:
         """A face of each class named in `classes`; no face of a class returns before all others had their turn."""

@@ -10,9 +10,15 @@ from siamese_emotion_ros.recognition.neighbors import NearestAnchors, majority_v
 
 
 def neighbor_scores(
-    anchors: np.ndarray, anchor_labels: np.ndarray, queries: np.ndarray, query_labels: np.ndarray, k: int, n_classes: int
+    anchors: np.ndarray,
+    anchor_labels: np.ndarray,
+    queries: np.ndarray,
+    query_labels: np.ndarray,
+    k: int,
+    n_classes: int,
 ) -> Dict[str, float]:
-    """Scores of the k-NN vote: embeddings float32 [N, D] and [M, D], labels int64 in 0..n_classes-1; k is at most N.
+    """Scores of the k-NN vote: embeddings float32 [N, D] and [M, D], labels int64 in 0..n_classes-1; with a
+    k above N all N anchors vote.
 
     Returns `top1` (share that is right), `macro_f1` (mean F1 over the classes) and `one_vs_rest` (mean over the classes
     of (TP + TN) / M, the paper's accuracy).

@@ -18,13 +18,8 @@ from lightning.pytorch.callbacks import Callback, RichProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from siamese_emotion_ros.recognition.artifacts import ModelSpec, write_model
-from siamese_emotion_ros.training.config import (
-    ConfigError,
-    TrainingConfig,
-    differences,
-    read_config,
-    write_config,
-)
+from siamese_emotion_ros.training.config import ConfigError, TrainingConfig
+from siamese_emotion_ros.training.config_file import differences, read_config, write_config
 from siamese_emotion_ros.training.data import BatchLoader, ProbeLoader, TrainingData
 from siamese_emotion_ros.training.module import SiameseModule
 from siamese_emotion_ros.training.recorder import BEST, LAST, RunRecorder

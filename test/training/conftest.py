@@ -24,5 +24,5 @@ def tiny() -> ModuleType:
 
 
 @pytest.fixture()
-def tiny_command() -> "list[str]":
+def tiny_command() -> list[str]:
     return [sys.executable, str(TINY_RUN)]

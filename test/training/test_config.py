@@ -3,15 +3,8 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from siamese_emotion_ros.training.config import (
-    ConfigError,
-    TrainingConfig,
-    as_dict,
-    differences,
-    from_dict,
-    read_config,
-    write_config,
-)
+from siamese_emotion_ros.training.config import ConfigError, TrainingConfig, as_dict
+from siamese_emotion_ros.training.config_file import differences, from_dict, read_config, write_config
 
 
 def written(folder, text):
@@ -30,7 +23,8 @@ def test_missing_keys_keep_their_defaults_and_overrides_win(tmp_path):
 
 
 def test_what_is_written_reads_back_equal(tmp_path):
-    config = from_dict({"data": {"classes": ["fear", "happy"], "options": {"labels": "ferplus"}}, "loss": {"margin": 3}})
+    data = {"classes": ["fear", "happy"], "options": {"labels": "ferplus"}}
+    config = from_dict({"data": data, "loss": {"margin": 3}})
     write_config(tmp_path / "config.yaml", config)
     assert read_config(tmp_path / "config.yaml") == config
     assert config.classes == ("fear", "happiness")

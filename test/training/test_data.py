@@ -8,7 +8,8 @@ import torch
 
 from siamese_emotion_ros.datasets.face_set import FaceSet
 from siamese_emotion_ros.recognition.preprocessing import SCALINGS, preprocess
-from siamese_emotion_ros.training.config import ConfigError, SamplingConfig, from_dict
+from siamese_emotion_ros.training.config import ConfigError, SamplingConfig
+from siamese_emotion_ros.training.config_file import from_dict
 from siamese_emotion_ros.training.data import BatchLoader, ProbeLoader, scale
 from siamese_emotion_ros.training.loading import prepare
 from siamese_emotion_ros.training.sampling import BatchSampler
@@ -57,7 +58,7 @@ def test_prepared_data_are_the_wanted_classes_of_train_and_val_alone():
 def test_training_sees_what_the_recogniser_will_see(scaling):
     faces = face_set()
     data = prepare(faces, config(network={"scaling": scaling}))
-    originals = {name: face for name, face in zip(faces.names, faces.faces)}
+    originals = dict(zip(faces.names, faces.faces))
     wanted = [name for name, label, part in zip(faces.names, faces.labels, faces.official_split)
               if CLASSES[label] != "neutral" and part != "test"]
     expected = preprocess([originals[name] for name in wanted], 48, scaling)

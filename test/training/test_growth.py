@@ -6,9 +6,11 @@ import json
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from siamese_emotion_ros.training import growth as growth_module
-from siamese_emotion_ros.training.config import ConfigError, as_dict, from_dict
+from siamese_emotion_ros.training.config import ConfigError, as_dict
+from siamese_emotion_ros.training.config_file import from_dict
 from siamese_emotion_ros.training.data import TrainingData
 from siamese_emotion_ros.training.growth import Growth, GrowthState, Interrupted, Stage, next_classes, rank_pairs
 
@@ -72,7 +74,7 @@ def make_growth(tiny, tmp_path, monkeypatch):
 
     def prepare(config):
         rng = np.random.default_rng(3)
-        chosen = [name for name in config.classes]
+        chosen = config.classes
         count = 30 * len(chosen)
         labels = np.arange(count) % len(chosen)
         faces = rng.integers(0, 100, (count, 1, tiny.SIDE, tiny.SIDE))
@@ -80,13 +82,12 @@ def make_growth(tiny, tmp_path, monkeypatch):
         for face, label in zip(faces, labels):
             face[0, rows[chosen[label]] : rows[chosen[label]] + 3] += 120
         train_count = 2 * count // 3
-        import torch
-
         return TrainingData(torch.from_numpy(faces.astype(np.uint8)), torch.from_numpy(labels), config.classes,
                             np.arange(train_count), np.arange(train_count, count), {"dataset": "made up"})
 
     def make(*overrides, **options):
-        values = as_dict(tiny.make_config("optimizer.lr=5e-3", "trainer.epochs=4", "sampling.steps_per_epoch=6", *overrides))
+        budget = ("optimizer.lr=5e-3", "trainer.epochs=4", "sampling.steps_per_epoch=6")
+        values = as_dict(tiny.make_config(*budget, *overrides))
         values["data"]["classes"] = ",".join(CLASSES)
         return Growth(from_dict(values), prepare, tmp_path / "protocol", progress_bar=False, **options)
 

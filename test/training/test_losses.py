@@ -176,7 +176,9 @@ def name_of(loss):
 
 
 @pytest.mark.parametrize("loss", ALL_LOSSES, ids=name_of)
-@pytest.mark.parametrize("labels", [LABELS, [0] * 8, list(range(8)), [0] * 7 + [1]], ids=["mixed", "one", "all", "lone"])
+@pytest.mark.parametrize(
+    "labels", [LABELS, [0] * 8, list(range(8)), [0] * 7 + [1]], ids=["mixed", "one class", "all differ", "one alone"]
+)
 def test_gradients_are_finite_even_when_all_faces_coincide(loss: DistanceLoss, labels):
     rows = torch.ones(8, 5, requires_grad=True)
     loss(rows, torch.tensor(labels)).backward()

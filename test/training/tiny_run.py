@@ -1,4 +1,4 @@
-"""A run that takes a second, on made-up faces: used in this process by the tests, and as a program to be killed or spread.
+"""A run that takes a second, on made-up faces: called by the tests, or started as a program to be killed or spread.
 
 python tiny_run.py FOLDER [--resume] [section.key=value ...]
 """
@@ -13,7 +13,8 @@ import torch
 from torch import nn
 
 from siamese_emotion_ros.recognition.networks import NETWORKS, register
-from siamese_emotion_ros.training.config import TrainingConfig, apply_override, from_dict
+from siamese_emotion_ros.training.config import TrainingConfig
+from siamese_emotion_ros.training.config_file import apply_override, from_dict
 from siamese_emotion_ros.training.data import TrainingData
 from siamese_emotion_ros.training.train import train
 
@@ -24,7 +25,7 @@ if "tiny" not in NETWORKS:
 
     @register("tiny")
     class TinyNetwork(nn.Sequential):
-        """One convolution and a linear layer; the dropout draws numbers of its own, as an exact resume must allow for."""
+        """One convolution and a linear layer; dropout draws numbers of its own, as an exact resume must allow for."""
 
         def __init__(self, input_size: int, embedding_dim: int) -> None:
             side = input_size // 2 - 2
