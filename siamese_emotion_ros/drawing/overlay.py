@@ -60,8 +60,8 @@ class _Sizes(NamedTuple):
         # A portrait frame is looked at as tall as a landscape one is wide, so its text follows the mean of
         # both.
         reference = min(width, (width + height) * 16 / 25)
-        text = max(9, round(6.5 + reference / 80))
-        return cls(text=text, line=max(1, round(text / 7)), gap=max(2, round(text / 3)), bar=max(28, round(text * 3.6)))
+        text = max(10, round(7 + reference / 76))
+        return cls(text=text, line=max(1, round(text / 8)), gap=max(2, round(text / 3)), bar=max(28, round(text * 3.6)))
 
 
 def draw_emotions(frame: np.ndarray, marks: Sequence[EmotionMark]) -> None:

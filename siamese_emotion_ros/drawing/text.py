@@ -21,11 +21,12 @@ _CAPITALS = 22
 @lru_cache(maxsize=512)
 def text_mask(text: str, height: int) -> np.ndarray:
     """The coverage of `text`, uint8 [height, w], 0..255; `height` is a line's, from the ascenders to the descenders."""
-    scale = 0.62 * height * _OVERSAMPLING / _CAPITALS
-    thickness = max(1, round(scale * 1.15))
+    scale = 0.53 * height * _OVERSAMPLING / _CAPITALS
+    # Strokes of less than about a pixel fade away, so small text is drawn bolder than it would be by scaling.
+    thickness = max(3, round(scale * 1.15))
     (width, _), _ = cv2.getTextSize(text, _FONT, scale, thickness)
     canvas = np.zeros((height * _OVERSAMPLING, width + 2 * thickness), np.uint8)
-    baseline = round(0.77 * height * _OVERSAMPLING)
+    baseline = round(0.69 * height * _OVERSAMPLING)
     cv2.putText(canvas, text, (thickness, baseline), _FONT, scale, 255, thickness, cv2.LINE_AA)
     mask = cv2.resize(
         canvas, (max(1, round(canvas.shape[1] / _OVERSAMPLING)), height), interpolation=cv2.INTER_AREA,

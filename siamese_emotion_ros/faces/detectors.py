@@ -89,7 +89,9 @@ class Detector(ABC):
         for index in np.argsort(-found.scores, kind="stable"):
             square = face_square(Box(*(float(number) / scale for number in found.boxes[index])), rule)
             score = float(found.scores[index])
-            if not (score >= self.score_threshold and square.width >= max(self.min_size, 1)):
+            if not all(math.isfinite(number) for number in (score, *square)):
+                continue
+            if score < self.score_threshold or square.width < max(self.min_size, 1):
                 continue
             if any(_same_face(square, better.square) for better in detections):
                 continue
@@ -153,7 +155,6 @@ class YuNet(Detector):
         _, rows = self._network.detect(_as_bgr(image))
         if rows is None:
             return _nothing_found()
-        rows = rows[np.isfinite(rows).all(axis=1)]
         return _Found(rows[:, :4], rows[:, 14], rows[:, 4:14].reshape(-1, 5, 2))
 
 
