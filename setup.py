@@ -44,10 +44,9 @@ setup(
         "typer>=0.9",
     ],
     extras_require={
-        # Face detector with landmarks. It has wheels for these interpreters only; elsewhere OpenCV's own detectors serve.
+        # Face detector with landmarks. It has wheels for these interpreters only; OpenCV's own ones serve elsewhere.
         "faces": [
-            "yuface>=2023.5.1; "
-            "platform_machine == 'x86_64' and python_version >= '3.10' and python_version < '3.12'"
+            "yuface>=2023.5.1; platform_machine == 'x86_64' and python_version >= '3.10' and python_version < '3.12'"
         ],
         "train": ["lightning>=2.1,<3", "scikit-learn>=1.0", "tensorboard>=2.10", "torchmetrics>=1.0,<2"],
         "eval": ["jinja2>=3.0", "matplotlib>=3.5", "scikit-learn>=1.0"],
