@@ -12,7 +12,6 @@ INK: Color = (28, 24, 20)
 PANEL: Color = (34, 28, 24)
 TRACK: Color = (104, 94, 86)
 
-#: Told apart by lightness as well as by hue, so that the red-green colour-blind can tell them too.
 EMOTION_COLORS: Dict[str, Color] = {
     "anger": (80, 76, 240),
     "contempt": (110, 140, 190),

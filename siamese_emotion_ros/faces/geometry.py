@@ -1,9 +1,9 @@
 """Boxes of faces, and the one square round a face that every detector's box is turned into.
 
 The network learns from FER-2013, whose faces fill their 48x48 square from forehead to chin, so a crop is only
-as good as its square agrees with theirs. Detectors disagree: Haar's frontal cascade draws a square from the
-brows' top to the chin, libfacedetection and YuNet draw a tall box from the hairline to under the chin.
-`FACE_SQUARE` holds what turns each of them into the FER-2013 square.
+as good as its square agrees with theirs. Detectors disagree: libfacedetection and YuNet draw tall boxes, Haar's
+frontal cascade draws squares a seventh smaller than those are tall. `FACE_SQUARE` holds what turns each of them
+into the FER-2013 square.
 """
 from __future__ import annotations
 
@@ -50,13 +50,14 @@ class SquareRule(NamedTuple):
     down: float
 
 
-#: From each detector's own box to the face square. Measured as medians of libfacedetection's landmarks, in sides of the
-#: square: eye distance, eyes' height, mouth's height, eyes to mouth.
-#:   FER-2013 (1,401 of its squares)                     0.36  0.39  0.76  0.38
-#:   libfacedetection's square, two clips and 12 stills  0.34-0.40  0.38-0.40  0.75-0.77  0.36-0.40
-#:   YuNet's, the same                                   0.33-0.40  0.37-0.40  0.74-0.76  0.36-0.39
-#:   Haar's, the same                                    0.35-0.39  0.38-0.40  0.74-0.78  0.37-0.38
-#: Their own boxes instead give 0.33-0.37 (libfacedetection, YuNet) and 0.38 (Haar) from eyes to mouth.
+#: From each detector's own box to the face square. Chosen on, and measured on, the same pictures of few people: a
+#: woman's clip (59 frames), a man's (12 frames) and the 12 faces of 8 stills (Haar: 10). The medians of
+#: libfacedetection's landmarks in sides of the square, per set: eye distance, eyes' height, mouth's height, eyes to mouth.
+#:   FER-2013 (1,401 squares)    0.36              0.39              0.76              0.38
+#:   libfacedetection            0.38 0.34 0.40    0.40 0.39 0.38    0.77 0.75 0.77    0.36 0.36 0.40
+#:   YuNet                       0.38 0.33 0.40    0.40 0.38 0.37    0.76 0.74 0.76    0.36 0.36 0.39
+#:   Haar                        0.39 0.35 0.36    0.40 0.40 0.38    0.77 0.78 0.74    0.37 0.38 0.37
+#: Eyes to mouth in their own boxes instead: 0.33 0.33 0.37 (both networks), 0.38 0.39 0.38 (Haar).
 FACE_SQUARE: Dict[str, SquareRule] = {
     "libfacedetection": SquareRule(size=0.92, down=-0.02),
     "yunet": SquareRule(size=0.92, down=-0.02),

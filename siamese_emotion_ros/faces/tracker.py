@@ -15,7 +15,7 @@ REACH_PER_MISSED_FRAME = 0.1
 #: A face may grow or shrink by this factor between two sightings: a head that nods, another detector's box.
 SIZE_RATIO = 2.0
 
-#: Share of the newest step in a face's velocity: jitter of a box is about a third of a slow face's motion.
+#: Share of the newest step in a face's velocity; the rest is history, which evens out the jitter of the boxes.
 VELOCITY_GAIN = 0.4
 
 
@@ -47,8 +47,7 @@ class FaceTracker:
 
     Faces keep their velocity, so two people who cross keep their ids. A face is awaited where its motion
     leads; boxes within reach of it and of its size are candidates, and the pairs with most overlap and least
-    distance are joined first (greedily: with gates this tight a best total assignment differs only where ids
-    are a guess anyway). Deterministic: the same boxes in the same order give the same ids.
+    distance are joined first, greedily: no total of costs is minimised. Deterministic: the same boxes in the same order give the same ids.
     """
 
     def __init__(self, max_missed: int = 5) -> None:
