@@ -52,7 +52,7 @@ class SquareRule(NamedTuple):
 
 #: From each detector's own box to the face square. Chosen on, and measured on, the same pictures of few people: a
 #: woman's clip (59 frames), a man's (12 frames) and the 12 faces of 8 stills (Haar: 10). The medians of
-#: libfacedetection's landmarks in sides of the square, per set: eye distance, eyes' height, mouth's height, eyes to mouth.
+#: libfacedetection's landmarks, in sides of the square: eye distance, eyes' and mouth's height, eyes to mouth.
 #:   FER-2013 (1,401 squares)    0.36              0.39              0.76              0.38
 #:   libfacedetection            0.38 0.34 0.40    0.40 0.39 0.38    0.77 0.75 0.77    0.36 0.36 0.40
 #:   YuNet                       0.38 0.33 0.40    0.40 0.38 0.37    0.76 0.74 0.76    0.36 0.36 0.39

@@ -47,7 +47,8 @@ class FaceTracker:
 
     Faces keep their velocity, so two people who cross keep their ids. A face is awaited where its motion
     leads; boxes within reach of it and of its size are candidates, and the pairs with most overlap and least
-    distance are joined first, greedily: no total of costs is minimised. Deterministic: the same boxes in the same order give the same ids.
+    distance are joined first, greedily: no total of costs is minimised. Deterministic: the same boxes in the same
+    order give the same ids.
     """
 
     def __init__(self, max_missed: int = 5) -> None:
