@@ -71,6 +71,13 @@ def test_contrastive_reductions(reduction):
     close(ContrastiveLoss(margin, reduction)(rows, torch.tensor(LABELS)), expected)
 
 
+def test_distances_do_not_lose_digits_far_from_the_origin():
+    rows = embeddings(torch.float64)
+    far = (rows + 500).float()
+    exact = ContrastiveLoss(2.0)(rows, torch.tensor(LABELS))
+    assert float(ContrastiveLoss(2.0)(far, torch.tensor(LABELS))) == pytest.approx(float(exact), rel=1e-3)
+
+
 def test_contrastive_over_given_pairs():
     rows = embeddings()
     pairs = [(0, 1), (2, 5), (4, 6), (7, 0)]
@@ -162,6 +169,15 @@ def test_supervised_contrastive_is_the_published_loss_on_unit_vectors(dtype):
         partners = [p for p in faces if p != i and LABELS[p] == LABELS[i]]
         losses.append(-mean([math.log(math.exp(similarity[p]) / everybody) for p in partners]))
     close(SupervisedContrastiveLoss(temperature)(rows, torch.tensor(LABELS)), mean(losses), dtype)
+
+
+def test_supervised_contrastive_leaves_a_face_without_partners_out_of_the_mean():
+    rows = embeddings(torch.float64)[:4]
+    near = rows.clone()
+    near[3] = rows[3] + 1e3  # too far to count among the others, and alone in its class
+    loss = SupervisedContrastiveLoss(0.5)
+    with_stranger = loss(near, torch.tensor([0, 0, 0, 1]))
+    assert float(with_stranger) == pytest.approx(float(loss(near[:3], torch.tensor([0, 0, 0]))))
 
 
 ALL_LOSSES = [
