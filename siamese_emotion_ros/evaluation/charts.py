@@ -38,7 +38,7 @@ def confusion_chart(counts: Sequence[Sequence[int]], true: Sequence[str], given:
             box = _tag("rect", x=x + 1, y=y + 1, width=cell - 2, height=cell - 2, rx=4,
                        fill="var(--right)" if given[c] == label else "var(--wrong)", fill_opacity=f"{share ** 0.7:.3f}")
             # Rounded shares under half a percent would all read 0 %.
-            strong = " strong" if share > 0.45 else ""
+            strong = " strong" if share > 0.7 else ""
             figure = _text(x + cell / 2, y + cell / 2 + 2, f"{share:.0%}" if share >= 0.005 else "·", "middle",
                            "cell" + strong)
             faces = _text(x + cell / 2, y + cell / 2 + 18, str(count), "middle", "tiny" + strong) if count else ""
@@ -83,9 +83,12 @@ def reliability_chart(bins: Sequence[Dict[str, Any]]) -> str:
 def scatter_chart(
     places: np.ndarray, labels: Sequence[str], tooltips: Sequence[str], hollow: Sequence[bool]
 ) -> str:
-    """Points [M, 2] within 0..1 in the colours of their labels; hollow ones are rings."""
+    """Points [M, 2] within 0..1, M at least 1, in the colours of their labels; hollow ones are rings."""
     side, margin = 620, 12
     parts = []
+    # The map fills the width at most; what it leaves of the height is cut off.
+    top = 1 - float(places[:, 1].max())
+    height = 2 * margin + (side - 2 * margin) * float(np.ptp(places[:, 1]))
     # Rings are the minority: drawn last, none is buried.
     for i in sorted(range(len(places)), key=lambda i: bool(hollow[i])):
         color = css_color(labels[i])
@@ -93,9 +96,9 @@ def scatter_chart(
         look = ring if hollow[i] else {"fill": color, "fill_opacity": 0.85}
         parts.append(_tag(
             "circle", _tag("title", escape(tooltips[i])), cx=margin + float(places[i, 0]) * (side - 2 * margin),
-            cy=margin + (1 - float(places[i, 1])) * (side - 2 * margin), r=3.2, **look,
+            cy=margin + (1 - float(places[i, 1]) - top) * (side - 2 * margin), r=3.2, **look,
         ))
-    return _svg(side, side, parts, "Map of the embeddings")
+    return _svg(side, height, parts, "Map of the embeddings")
 
 
 def _axes(x_label: str, y_label: str, y_low: float) -> List[str]:

@@ -59,7 +59,7 @@ def _headline(report: Mapping[str, Any]) -> List[Tuple[str, str, str, str]]:
         for name, key, meaning in (
             ("Top-1", "top1", "faces given their own label; unknown counts as wrong"),
             ("Macro F1", "macro_f1", "precision and recall in one, every emotion counting alike"),
-            ("Balanced accuracy", "balanced_accuracy", "mean recall of the emotions"),
+            ("Balanced", "balanced_accuracy", "balanced accuracy: the mean recall of the emotions"),
             ("One-vs-rest", "mean_one_vs_rest", "the paper's accuracy: mean of (TP + TN) / n; high even without skill"),
             ("Unknown", "unknown_rate", "faces too far from every anchor to be named"),
         )

@@ -37,11 +37,12 @@ code { font: 13px ui-monospace, "DejaVu Sans Mono", monospace; overflow-wrap: an
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; font-size: 14px; }
 th { font-weight: 500; color: var(--soft); text-align: right; white-space: nowrap; }
-th, td { padding: 6px 10px; border-bottom: 1px solid var(--rule); text-align: right; }
+th, td { padding: 6px 10px; border-bottom: 1px solid var(--rule); text-align: right; white-space: nowrap; }
+.scroll + p { margin-top: 10px; }
 th:first-child, td:first-child { text-align: left; padding-left: 0; }
 tfoot td { border-bottom: 0; font-weight: 600; }
 .facts { width: auto; }
-.facts td { text-align: left; vertical-align: top; }
+.facts td { text-align: left; vertical-align: top; white-space: normal; }
 .facts td:first-child { color: var(--soft); white-space: nowrap; }
 .charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(300px, 1fr)); gap: 28px; margin-top: 16px; }
 figure { margin: 0; }
@@ -58,7 +59,7 @@ svg .curve { fill: none; stroke: var(--curve); stroke-width: 2; stroke-linejoin:
 svg .bar, svg .mark { fill: var(--curve); }
 .map { display: flex; flex-wrap: wrap; gap: 12px 28px; }
 .map svg { flex: 0 1 620px; min-width: 280px; }
-.legend { display: flex; flex-wrap: wrap; gap: 6px 16px; align-content: flex-start; flex: 1 1 140px; }
+.legend { display: flex; flex-flow: column wrap; gap: 6px 16px; max-height: 230px; }
 .legend { font-size: 13.5px; }
 .legend span { min-width: 100px; }
 .legend i { display: inline-block; width: 10px; height: 10px; border-radius: 5px; margin-right: 6px; }
@@ -74,7 +75,7 @@ svg .bar, svg .mark { fill: var(--curve); }
 <main>
 <h1>{{ report.dataset }}, {{ report.split }}</h1>
 <p class="soft">{{ report.n }} faces of {{ report.classes|length }} emotions, against {{ report.anchors }} anchors
-{% if report.anchors_dataset %}from {{ report.anchors_dataset }}{% endif %};
+{%- if report.anchors_dataset %} from {{ report.anchors_dataset }}{% endif %};
 {% if report.threshold is none %}never unknown{% else %}unknown beyond a distance of
 {{ '%.3g'|format(report.threshold) }}{% endif %}.</p>
 {% for notice in report.notices %}
@@ -111,8 +112,8 @@ Without the threshold, top-1 is {{ report.top1_without_threshold|percent }}.</p>
 Head: the classification head in the model file, a fully connected layer over the embedding.
 {% endif %}
 {% if report.label_columns %}
-FER+: k-NN held against the label that most of ten later voters chose, and only where at least seven of them agree. A face
-counts where its label is one of the emotions asked about.
+FER+: k-NN held against the label that most of ten later voters chose, and only where at least seven of them agree. A
+face counts where its label is one of the emotions asked about.
 {% endif %}
 </p>
 {% endif %}

@@ -23,7 +23,8 @@ def summary(report: Mapping[str, Any]) -> RenderableType:
 
 
 def _methods(report: Mapping[str, Any]) -> Table:
-    title = f"{report['dataset']}, {report['split']}: {report['anchors']} anchors"
+    source = f" from {report['anchors_dataset']}" if report["anchors_dataset"] else ""
+    title = f"{report['dataset']}, {report['split']}: {report['anchors']} anchors{source}"
     table = _table(title, "", "faces", "top-1", "95 %", "macro F1", "balanced", "one-vs-rest", "unknown")
     for name, figures in methods(report):
         low, high = figures["confidence_intervals"]["top1"]

@@ -1,0 +1,60 @@
+"""Parts of a data set by the words that people use for them."""
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from siamese_emotion_ros.datasets.face_set import DataSetError
+from siamese_emotion_ros.datasets.splits import split
+from siamese_emotion_ros.evaluation.parts import choose_part
+
+
+@pytest.fixture
+def official(make_faces):
+    parts = np.array(["train", "val", "test"] * 10)
+    return make_faces(10, official_split=parts)
+
+
+@pytest.mark.parametrize("word, part", [
+    ("val", "val"), ("PublicTest", "val"), ("PrivateTest", "test"), ("Training", "train"), ("official:test", "test"),
+    ("official", "test"), (None, "test"),
+])
+def test_official_parts_by_any_name(official, word, part):
+    rows, name = choose_part(official, word)
+    assert name == f"official:{part}"
+    assert set(official.official_split[rows]) == {part}
+    assert len(rows) == 10
+
+
+def test_a_copy_without_test_is_evaluated_on_val(make_faces):
+    copy = make_faces(10, official_split=np.array(["train", "val"] * 15))
+    assert choose_part(copy)[1] == "official:val"
+    with pytest.raises(DataSetError, match="choose train, val"):
+        choose_part(copy, "test")
+
+
+def test_without_an_official_split_everything_is_evaluated(make_faces):
+    rows, name = choose_part(make_faces(10))
+    assert name == "all"
+    assert rows.tolist() == list(range(30))
+
+
+def test_the_natural_scheme_keeps_people_apart(make_faces):
+    faces = make_faces(10, subjects=tuple(f"S{i % 10}" for i in range(30)))
+    rows, name = choose_part(faces, "test", seed=3)
+    assert name == "subject:test"
+    assert rows.tolist() == split(faces, "subject", 3)["test"].tolist()
+
+
+def test_without_people_the_natural_scheme_is_stratified(make_faces):
+    faces = make_faces(20)
+    rows, name = choose_part(faces, "train", seed=1)
+    assert name == "stratified:train"
+    assert rows.tolist() == split(faces, "stratified", 1)["train"].tolist()
+    assert choose_part(faces, "paper", seed=1)[1] == "paper:test"
+
+
+@pytest.mark.parametrize("word", ["vall", "folds:test", "subject:", ""])
+def test_other_words_are_refused_with_those_that_are_known(official, word):
+    with pytest.raises(DataSetError, match="expected train, val, test or all"):
+        choose_part(official, word)
