@@ -1,6 +1,7 @@
 """The lifecycle that all our nodes share: transitions that refuse instead of raise, autostart, checked parameters, Ctrl-C."""
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -260,6 +261,7 @@ def run(factories: Sequence[Callable[[], StreamNode]], args: Optional[List[str]]
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda received, _: _ask_to_stop(received, stop))
+    _make_room_for_images()
     try:
         # The signals are ours: rclpy's own handlers would take the context away under the nodes that still work.
         rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
@@ -282,6 +284,18 @@ def run(factories: Sequence[Callable[[], StreamNode]], args: Optional[List[str]]
         node.destroy_node()
     rclpy.try_shutdown()
     return 0
+
+
+def _make_room_for_images() -> None:
+    """Have Fast DDS share images between processes whole.
+
+    Its shared memory holds 512 kB by default, less than one 640x480 image, of which best-effort subscribers then get
+    about one in thirty (measured with Fast DDS 3.2) and reliable ones each 14 ms late. Other middleware, older Fast DDS
+    and whoever has configured theirs are left alone, and listeners with the default configuration still hear us.
+    """
+    configured = {"FASTDDS_BUILTIN_TRANSPORTS", "FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE"}
+    if not configured & set(os.environ):
+        os.environ["FASTDDS_BUILTIN_TRANSPORTS"] = "DEFAULT?max_msg_size=64KB&sockets_size=4MB"
 
 
 def _spin(executor: MultiThreadedExecutor, stop: threading.Event) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from rich import box
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
@@ -14,7 +14,7 @@ from siamese_emotion_ros.drawing.palette import color_of
 from siamese_emotion_ros.nodes.recorder import stretches
 
 NOBODY, ACCENT = "#3b4149", "#f5c518"
-TIMELINE_WIDTH = 72
+TIMELINE_WIDTH = 120
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,8 @@ def render(view: View) -> RenderableType:
     table = Table(box=box.SIMPLE_HEAD, expand=True, header_style="dim", pad_edge=False)
     table.add_column("face", justify="right", width=5)
     table.add_column("emotion", width=12)
-    table.add_column("confidence", width=18)
-    table.add_column("nearest anchors: distance, coloured by their emotion", ratio=1, no_wrap=True)
+    table.add_column("confidence", width=15)
+    table.add_column("nearest anchors", ratio=1, no_wrap=True)
     table.add_column("latency", justify="right", width=9)
     for row in view.rows:
         table.add_row(
@@ -62,26 +62,34 @@ def render(view: View) -> RenderableType:
     if not view.rows:
         table.add_row("", Text(view.note or "no face", style="dim"), "", "", "")
     return Panel(
-        Group(table, timeline(view.labels), Text(), _progress(view)),
-        title=Text.assemble(("siamese emotion", "bold"), ("  ", ""), (view.source, "cyan")),
+        Group(table, Timeline(view.labels), Text(), _progress(view)),
+        title=Text.assemble(("siamese emotion", "bold white"), "  ", (view.source, "cyan")),
         title_align="left",
-        subtitle=Text(view.footer, style="dim") if view.footer else None,
+        subtitle=Text(view.footer, style="#9ca3af") if view.footer else None,
         subtitle_align="right",
         border_style="#4b5563",
         padding=(0, 2),
     )
 
 
-def timeline(labels: Sequence[Optional[str]], width: int = TIMELINE_WIDTH) -> Text:
+class Timeline:
     """The labels of all frames so far as one line of coloured blocks, each the commonest of its frames."""
-    line = Text()
-    cells = min(width, len(labels))
-    for cell in range(cells):
-        part = labels[cell * len(labels) // cells : (cell + 1) * len(labels) // cells]
-        commonest = max(set(part), key=part.count)
-        line.append("█", style=NOBODY if commonest is None else _style(commonest))
-    line.append("·" * (width - cells), style=NOBODY)
-    return line
+
+    def __init__(self, labels: Sequence[Optional[str]]) -> None:
+        self._labels = labels
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield self.line(min(options.max_width, TIMELINE_WIDTH))
+
+    def line(self, width: int) -> Text:
+        """The line, `width` cells wide once there are as many frames."""
+        line, labels = Text(no_wrap=True), self._labels
+        cells = min(width, len(labels))
+        for cell in range(cells):
+            part = labels[cell * len(labels) // cells : (cell + 1) * len(labels) // cells]
+            commonest = max(sorted(set(part), key=str), key=part.count)
+            line.append("█", style=NOBODY if commonest is None else _style(commonest))
+        return line.append("·" * (width - cells), style=NOBODY)
 
 
 def summary(summary: Dict[str, Any], folder: str) -> RenderableType:
@@ -94,7 +102,7 @@ def summary(summary: Dict[str, Any], folder: str) -> RenderableType:
     facts.add_row("frames", f"{frames}, {seen} with a face{share}")
     facts.add_row("faces", ", ".join(str(face_id) for face_id in summary["face_ids"]) or "none")
     facts.add_row("emotions", _shares(summary["labels"]))
-    facts.add_row("over time", timeline(summary["labels"]))
+    facts.add_row("over time", Timeline(summary["labels"]))
     latency = summary["latency_ms"]
     if latency["p50"] is not None:
         facts.add_row("latency", f"{latency['p50']:.0f} ms median, {latency['p99']:.0f} ms at the 99th percentile")
@@ -105,7 +113,7 @@ def summary(summary: Dict[str, Any], folder: str) -> RenderableType:
         if summary[name]:
             facts.add_row(name.replace("_", " "), f"{folder}/{summary[name]}")
     facts.add_row("summary", f"{folder}/summary.json")
-    return Panel(facts, title=Text("done", style="bold"), title_align="left", border_style="#4b5563", padding=(1, 2))
+    return Panel(facts, title=Text("done", style="bold white"), title_align="left", border_style="#4b5563", padding=(1, 2))
 
 
 def plain_line(view: View) -> str:
@@ -128,7 +136,14 @@ def _bar(share: float, style: str, width: int = 10) -> Text:
 
 
 def _nearest(nearest: Sequence[Tuple[str, float]]) -> Text:
-    return Text("  ").join(Text(f"{distance:.2f}", style=_style(label)) for label, distance in nearest)
+    """Each anchor's distance in the colour of its emotion, which is named where it changes."""
+    line, before = Text(), None
+    for label, distance in nearest:
+        if label != before:
+            line.append(f"{'  ' if before else ''}{label}", style=_style(label))
+        line.append(f" {distance:.2f}", style=_style(label))
+        before = label
+    return line
 
 
 def _progress(view: View, width: int = 28) -> Text:
@@ -140,7 +155,8 @@ def _progress(view: View, width: int = 28) -> Text:
         line.append(f"  {len(view.labels)}/{view.total}")
     else:
         line.append(f"frame {len(view.labels)}")
-    line.append(f"   {view.fps:.1f} fps   latency {view.latency_ms:.0f} ms")
+    if view.fps:
+        line.append(f"   {view.fps:.1f} fps   latency {view.latency_ms:.0f} ms")
     if view.replaced:
         line.append(f"   {view.replaced} replaced", style="yellow")
     return line
@@ -151,6 +167,7 @@ def _shares(labels: Sequence[Optional[str]]) -> Text:
     counts = sorted(((known.count(label), label) for label in set(known)), reverse=True)
     line = Text()
     for count, label in counts:
-        line.append("■ ", style=_style(label)).append(f"{label} {count / len(known):.0%}   ")
+        share = f"{count / len(known):.0%}" if count > 0.005 * len(known) else "<1%"
+        line.append("■ ", style=_style(label)).append(f"{label} {share}   ")
     changes = len([run for run in stretches(labels) if run.label is not None])
-    return line.append(f"in {changes} stretches", style="dim") if known else Text("none")
+    return line.append(f"in {changes} {'stretch' if changes == 1 else 'stretches'}", style="dim") if known else Text("none")

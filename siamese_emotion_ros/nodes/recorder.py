@@ -127,7 +127,7 @@ class VideoWriter:
 
 
 class Thinning:
-    """Keeps at most about `wanted` of a stream of unknown length, evenly spread over it."""
+    """Keeps `wanted` of a stream of unknown length, evenly spread over it, and never more than six times as many."""
 
     def __init__(self, wanted: int) -> None:
         self._wanted = wanted
@@ -139,7 +139,7 @@ class Thinning:
         """The next of the stream; `make()` is called only when it is kept."""
         if self._offered % self._stride == 0:
             self._kept.append((self._offered, make()))
-            if len(self._kept) >= 2 * self._wanted:
+            if len(self._kept) >= 6 * self._wanted:  # many more than wanted, for even steps when it comes to choosing
                 self._stride *= 2
                 self._kept = [item for item in self._kept if item[0] % self._stride == 0]
         self._offered += 1

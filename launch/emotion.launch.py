@@ -1,0 +1,98 @@
+"""Start the emotion pipeline: composed in one process or node by node, with a source of its own or on a robot's camera.
+
+    ros2 launch siamese_emotion_ros emotion.launch.py image_topic:=/camera/image_raw
+    ros2 launch siamese_emotion_ros emotion.launch.py source:=0
+    ros2 launch siamese_emotion_ros emotion.launch.py --show-args
+"""
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import Node
+
+PACKAGE = "siamese_emotion_ros"
+
+# What this file starts and reads, and what its arguments set, as plain literals: the tests compare them with what is
+# installed without having to import launch.
+PARAMS_FILE = "config/emotion.yaml"
+SOURCE, COMPOSED, OVERLAY = "image_source", "emotion_pipeline", "emotion_overlay"
+SEPARATE = ("face_crop", "siamese_emotion")
+
+# argument -> (default, description, choices, parameter it sets unless it is empty)
+ARGUMENTS = {
+    "source": (
+        "", "Webcam (0), video, image or folder to publish; empty: listen to an existing camera topic.", (), "source"),
+    "loop": ("false", "Begin again at the end of the source.", ("true", "false"), "loop"),
+    "image_topic": ("image_raw", "Topic of the camera's images, without the transport's name.", (), ""),
+    "image_transport": ("", "raw or compressed; empty: as params_file says.", ("", "raw", "compressed"), "image_transport"),
+    "device": ("", "auto, cpu, cuda or cuda:<number>; empty: as params_file says.", (), "device"),
+    "model": ("", "Model file, in one of artifact_dirs; empty: as params_file says.", (), "model_path"),
+    "gallery": ("", "Gallery file, in one of artifact_dirs; empty: as params_file says.", (), "gallery_path"),
+    "artifact_dirs": (
+        "", "Folders that model and gallery may come from, separated by ':'; empty: the package's models.", (),
+        "artifact_dirs"),
+    "params_file": ("", "Parameter file for all nodes; empty: the package's config/emotion.yaml.", (), ""),
+    "composed": ("true", "true: one process for the pipeline; false: one for each node.", ("true", "false"), ""),
+    "overlay": ("true", "Offer the annotated image on image_overlay.", ("true", "false"), ""),
+    "autostart": ("", "false: leave the transitions to a lifecycle manager; empty: as params_file says.",
+                  ("", "true", "false"), "autostart"),
+    "use_sim_time": ("false", "Take the time from /clock, as with ros2 bag play --clock.", ("true", "false"), "use_sim_time"),
+    "namespace": ("", "Namespace of all nodes and topics.", (), ""),
+    "log_level": ("info", "debug, info, warn, error or fatal.", ("debug", "info", "warn", "error", "fatal"), ""),
+}
+
+
+def generate_launch_description():
+    declared = []
+    for name, (default, description, choices, _) in ARGUMENTS.items():
+        limits = {"choices": list(choices)} if choices else {}
+        declared.append(DeclareLaunchArgument(name, default_value=default, description=description, **limits))
+    return LaunchDescription([*declared, OpaqueFunction(function=start_nodes)])
+
+
+def start_nodes(context):
+    """The nodes that the arguments ask for, each with the parameters that the arguments set."""
+    given = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
+    params_file = given["params_file"] or shipped_file(PARAMS_FILE)
+    parameters = {
+        parameter: value_of(name, given[name]) for name, (_, _, _, parameter) in ARGUMENTS.items() if parameter and given[name]
+    }
+    source_parameters = {
+        name: parameters.pop(name) for name in ("source", "loop") if name in parameters
+    }
+
+    def node(executable, parameters, arguments=()):
+        return Node(
+            package=PACKAGE,
+            executable=executable,
+            namespace=given["namespace"],
+            parameters=[params_file, parameters],
+            remappings=[("image_raw", given["image_topic"])],
+            arguments=[*arguments, "--ros-args", "--log-level", given["log_level"]],
+            output="screen",
+        )
+
+    nodes = []
+    if given["source"]:
+        shared = {name: parameters[name] for name in ("autostart", "use_sim_time") if name in parameters}
+        nodes.append(node(SOURCE, {**source_parameters, **shared}))
+    if given["composed"] == "true":
+        nodes.append(node(COMPOSED, parameters, () if given["overlay"] == "true" else ("--no-overlay",)))
+        return nodes
+    nodes += [node(executable, parameters) for executable in SEPARATE]
+    if given["overlay"] == "true":
+        nodes.append(node(OVERLAY, parameters))
+    return nodes
+
+
+def value_of(name, text):
+    """An argument's text as the parameter's type."""
+    if text in ("true", "false"):
+        return text == "true"
+    return text.split(":") if name == "artifact_dirs" else text
+
+
+def shipped_file(name):
+    """A file in the package's share folder."""
+    from ament_index_python.packages import get_package_share_directory
+
+    return f"{get_package_share_directory(PACKAGE)}/{name}"
