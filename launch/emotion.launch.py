@@ -4,10 +4,11 @@
     ros2 launch siamese_emotion_ros emotion.launch.py source:=0
     ros2 launch siamese_emotion_ros emotion.launch.py --show-args
 """
-from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
+
+from launch import LaunchDescription
 
 PACKAGE = "siamese_emotion_ros"
 
@@ -19,11 +20,11 @@ SEPARATE = ("face_crop", "siamese_emotion")
 
 # argument -> (default, description, choices, parameter it sets unless it is empty)
 ARGUMENTS = {
-    "source": (
-        "", "Webcam (0), video, image or folder to publish; empty: listen to an existing camera topic.", (), "source"),
+    "source": ("", "Webcam (0), video, image or folder to publish; empty: a camera topic that exists.", (), "source"),
     "loop": ("false", "Begin again at the end of the source.", ("true", "false"), "loop"),
     "image_topic": ("image_raw", "Topic of the camera's images, without the transport's name.", (), ""),
-    "image_transport": ("", "raw or compressed; empty: as params_file says.", ("", "raw", "compressed"), "image_transport"),
+    "image_transport": (
+        "", "raw or compressed; empty: as params_file says.", ("", "raw", "compressed"), "image_transport"),
     "device": ("", "auto, cpu, cuda or cuda:<number>; empty: as params_file says.", (), "device"),
     "model": ("", "Model file, in one of artifact_dirs; empty: as params_file says.", (), "model_path"),
     "gallery": ("", "Gallery file, in one of artifact_dirs; empty: as params_file says.", (), "gallery_path"),
@@ -35,7 +36,8 @@ ARGUMENTS = {
     "overlay": ("true", "Offer the annotated image on image_overlay.", ("true", "false"), ""),
     "autostart": ("", "false: leave the transitions to a lifecycle manager; empty: as params_file says.",
                   ("", "true", "false"), "autostart"),
-    "use_sim_time": ("false", "Take the time from /clock, as with ros2 bag play --clock.", ("true", "false"), "use_sim_time"),
+    "use_sim_time": (
+        "false", "Take the time from /clock, as with ros2 bag play --clock.", ("true", "false"), "use_sim_time"),
     "namespace": ("", "Namespace of all nodes and topics.", (), ""),
     "log_level": ("info", "debug, info, warn, error or fatal.", ("debug", "info", "warn", "error", "fatal"), ""),
 }
@@ -54,11 +56,10 @@ def start_nodes(context):
     given = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
     params_file = given["params_file"] or shipped_file(PARAMS_FILE)
     parameters = {
-        parameter: value_of(name, given[name]) for name, (_, _, _, parameter) in ARGUMENTS.items() if parameter and given[name]
+        parameter: value_of(name, given[name])
+        for name, (_, _, _, parameter) in ARGUMENTS.items() if parameter and given[name]
     }
-    source_parameters = {
-        name: parameters.pop(name) for name in ("source", "loop") if name in parameters
-    }
+    source_parameters = {name: parameters.pop(name) for name in ("source", "loop") if name in parameters}
 
     def node(executable, parameters, arguments=()):
         return Node(

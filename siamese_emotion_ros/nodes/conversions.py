@@ -1,7 +1,7 @@
 """Between ROS messages and the arrays of `faces` and `recognition`: images in, faces and emotions out.
 
-Images are converted here with numpy and OpenCV rather than with cv_bridge: the cv_bridge of PyPI ignores row padding and
-knows no YUV, the one of a robot returns a copy where a view will do, and neither refuses a message whose data is short.
+Images are converted here with numpy and OpenCV rather than with cv_bridge: the cv_bridge of PyPI ignores row padding
+and knows no YUV, the one of a robot copies where a view will do, and neither checks what a message promises.
 """
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from std_msgs.msg import Header
 from siamese_emotion_ros.drawing.overlay import EmotionMark
 from siamese_emotion_ros.faces.cropping import MAX_FRAME_SIDE
 from siamese_emotion_ros.msg import EmotionStamped, FaceCrop, FaceCropArray
-
 
 
 class ImageError(ValueError):
@@ -66,9 +65,11 @@ def _decode_packed(
 
 
 def _decode_planar(
-    message: Image, chroma_of: Callable[[int, int], Tuple[int, int]], decode: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    message: Image,
+    chroma_of: Callable[[int, int], Tuple[int, int]],
+    decode: Callable[[np.ndarray, np.ndarray], np.ndarray],
 ) -> np.ndarray:
-    """An image in a plane of Y and one of U and V in turn, which has the shape (rows, pairs) = chroma_of(height, width)."""
+    """An image in a plane of Y and a plane of U and V in turn, (rows, pairs) = chroma_of(height, width) of them."""
     width, height, step = message.width, message.height, message.step
     _check_size(width, height)
     rows, pairs = chroma_of(height, width)
@@ -87,14 +88,16 @@ def _decode_planar(
 
 def _check_step(message: Image, line: int) -> None:
     if message.step < line:
-        raise ImageError(f"step is {message.step} bytes: a row of {message.width} pixels of {message.encoding} takes {line}")
+        raise ImageError(
+            f"step is {message.step} bytes: a row of {message.width} pixels of {message.encoding} takes {line}"
+        )
 
 
 def _check_data(message: Image, found: int, needed: int) -> None:
     if found < needed:
         raise ImageError(
-            f"{found} bytes of data: {message.width}x{message.height} {message.encoding} in rows of {message.step} bytes "
-            f"takes {needed}"
+            f"{found} bytes of data: {message.width}x{message.height} {message.encoding} in rows of "
+            f"{message.step} bytes takes {needed}"
         )
 
 
@@ -299,7 +302,9 @@ class ReusedImage:
 # --- faces and emotions out ---
 
 
-def faces_message(header: Header, image_shape: Sequence[int], faces: Sequence[Any], images_replaced: int) -> FaceCropArray:
+def faces_message(
+    header: Header, image_shape: Sequence[int], faces: Sequence[Any], images_replaced: int
+) -> FaceCropArray:
     """The faces (of `faces.finder`) of one image of shape (H, W, ...)."""
     return FaceCropArray(
         header=header,

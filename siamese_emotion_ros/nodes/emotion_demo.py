@@ -13,7 +13,7 @@ import termios
 import threading
 import time
 import tty
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional, Sequence
 
@@ -97,10 +97,8 @@ class Child:
 
 def _end_with_parent() -> None:
     """Linux: have the kernel end this process when the demo dies without ending it (prctl(2), PR_SET_PDEATHSIG)."""
-    try:
+    with suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)
-    except (OSError, AttributeError):
-        pass
 
 
 # --- the ROS side ---
@@ -135,14 +133,15 @@ class DemoNode(Node):
             self.destroy_client(client)
         if not future.result().success:
             time.sleep(0.2)  # its log line may be a moment later than its answer
-            raise DemoError("\n".join(child.complaints() for child in children if f"[{name}]" in child.complaints(100)))
+            raise DemoError("\n".join(child.complaints() for child in children if f"[{name}]" in child.complaints()))
 
 
 def _check(children: Sequence[Child], deadline: float, complaint: str) -> None:
     for child in children:
         child.check()
     if time.monotonic() > deadline:
-        raise DemoError(f"{complaint} after {STARTUP_LIMIT:.0f} s:\n" + "\n".join(child.complaints() for child in children))
+        complaints = "\n".join(child.complaints() for child in children)
+        raise DemoError(f"{complaint} after {STARTUP_LIMIT:.0f} s:\n{complaints}")
 
 
 # --- what is heard becomes a view and a recording ---
@@ -360,7 +359,8 @@ def _start(
 def _shown(view: live_table.View, console: Console) -> Iterator[None]:
     """Show the view while inside: live in a terminal, a line every few seconds elsewhere."""
     if console.is_terminal:
-        with Live(console=console, get_renderable=lambda: live_table.render(view), refresh_per_second=8, transient=True):
+        live = Live(console=console, get_renderable=lambda: live_table.render(view), refresh_per_second=8, transient=True)
+        with live:
             yield
         return
     over = threading.Event()

@@ -1,4 +1,4 @@
-"""emotion_overlay: the camera's image with each face's box, id, label, confidence and class bars, while somebody watches."""
+"""emotion_overlay: the image with each face's box, id, label, confidence and class bars, while somebody watches."""
 from __future__ import annotations
 
 import sys
@@ -76,7 +76,9 @@ class EmotionOverlay(StreamNode):
         self._subscriptions = [
             self.subscription(image_type, topic, images, lambda message: mailbox.put(("image", message))),
             self.subscription(FaceCropArray, "faces", result_qos(), lambda message: mailbox.put(("faces", message))),
-            self.subscription(EmotionStamped, "emotion", result_qos(), lambda message: mailbox.put(("emotion", message))),
+            self.subscription(
+                EmotionStamped, "emotion", result_qos(), lambda message: mailbox.put(("emotion", message))
+            ),
         ]
 
     def _unwatch(self) -> None:
@@ -90,8 +92,9 @@ class EmotionOverlay(StreamNode):
     def _take(self, item: Tuple[str, Any]) -> None:
         kind, message = item
         stamp = nanoseconds(message.header.stamp)
-        add = {"image": self._pairing.add_image, "faces": self._pairing.add_faces, "emotion": self._pairing.add_emotion}
-        for frame in add[kind](stamp, message):
+        pairing = self._pairing
+        add = {"image": pairing.add_image, "faces": pairing.add_faces, "emotion": pairing.add_emotion}[kind]
+        for frame in add(stamp, message):
             if frame.answered:
                 self._publish(frame)
 

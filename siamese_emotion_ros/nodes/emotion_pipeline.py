@@ -1,4 +1,4 @@
-"""emotion_pipeline: face_crop, siamese_emotion and emotion_overlay in one process; the same nodes, topics and parameters."""
+"""emotion_pipeline: face_crop, siamese_emotion and emotion_overlay in one process, with the same topics."""
 from __future__ import annotations
 
 import argparse

@@ -22,13 +22,16 @@ TRANSPORT = Spec(
 
 PARAMETERS = ParameterTable("face_crop", [
     TRANSPORT,
-    Spec("detector", "auto", "Face detector; auto takes the best one present.", choices=DETECTORS, changes=UNCONFIGURED),
-    Spec("detector_model", "", "YuNet .onnx file, which the detector yunet needs and auto prefers.", changes=UNCONFIGURED),
+    Spec("detector", "auto", "Face detector; auto takes the best one present.",
+         choices=DETECTORS, changes=UNCONFIGURED),
+    Spec("detector_model", "", "YuNet .onnx file, which the detector yunet needs and auto prefers.",
+         changes=UNCONFIGURED),
     Spec("detection_width", FinderSettings.detection_width,
          "Longer side of the copy of the image that is searched; smaller is faster and loses small faces [pixels].",
          low=32, high=4096),
     Spec("upscale", FinderSettings.upscale, "Enlarge images smaller than that, to find smaller faces."),
-    Spec("score_threshold", SCORE_THRESHOLD, "Faces of which the detector is less sure are ignored.", low=0.0, high=1.0),
+    Spec("score_threshold", SCORE_THRESHOLD, "Faces of which the detector is less sure are ignored.",
+         low=0.0, high=1.0),
     Spec("min_size", MIN_SIZE, "Faces smaller than this in the full image are ignored [pixels].", low=0, high=4096),
     Spec("margin", FinderSettings.margin,
          "Surroundings kept on each side of a crop, as a share of the face; the shipped models were trained with 0.0.",
@@ -87,11 +90,12 @@ class FaceCrop(StreamNode):
             self.get_logger().info("time jumped back: the tracking of faces starts again")
             finder.reset()
         image = image_from_message(message)
-        self._publisher.publish(faces_message(message.header, image.shape, finder.find(image), self._images.replaced))
+        faces = finder.find(image)
+        self._publisher.publish(faces_message(message.header, image.shape, faces, self._images.replaced))
 
 
 def _detector(settings: Any) -> Detector:
-    return make_detector(settings.detector, settings.score_threshold, settings.min_size, settings.detector_model or None)
+    return make_detector(settings.detector, settings.score_threshold, settings.min_size, settings.detector_model)
 
 
 def _finder_settings(settings: Any) -> FinderSettings:

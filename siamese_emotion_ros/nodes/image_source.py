@@ -16,7 +16,8 @@ from siamese_emotion_ros.nodes.parameters import UNCONFIGURED, Change, Parameter
 from siamese_emotion_ros.nodes.sources import Source, SourceError, open_source, webcam_index
 
 PARAMETERS = ParameterTable("image_source", [
-    Spec("source", "0", "Webcam (`0` or `/dev/video0`), video file, image file or folder of images.", changes=UNCONFIGURED),
+    Spec("source", "0", "Webcam (`0` or `/dev/video0`), video file, image file or folder of images.",
+         changes=UNCONFIGURED),
     Spec("rate", 0.0, "Images per second; 0.0 is the source's own (10 for images).", low=0.0, high=240.0),
     Spec("loop", False, "Begin again at the end of a video, folder or image."),
     Spec("frame_id", "camera", "frame_id of every image."),
@@ -127,7 +128,7 @@ class ImageSource(StreamNode):
             try:
                 if self._source is None:
                     self._source = open_source(self.settings.source, self.settings.rate)
-                    self.get_logger().info(f"webcam {self.settings.source} is open, {self._source.rate:g} images per second")
+                    self.get_logger().info(f"webcam {self.settings.source} is open, {self._source.rate:g} images a second")
                 frame = self._source.read()
             except SourceError as error:
                 if self._source is not None:

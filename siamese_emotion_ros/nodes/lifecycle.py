@@ -1,4 +1,4 @@
-"""The lifecycle that all our nodes share: transitions that refuse instead of raise, autostart, checked parameters, Ctrl-C."""
+"""The lifecycle of all our nodes: transitions that refuse and do not raise, autostart, checked parameters, Ctrl-C."""
 from __future__ import annotations
 
 import os
@@ -40,7 +40,8 @@ class StreamNode(LifecycleNode):
     - cleanup: unload()
     - shutdown and errors: stop() and unload(), from wherever the node was
 
-    A hook that raises refuses its transition: the node logs one line and stays in the state it was in, to be asked again.
+    A hook that raises refuses its transition: the node logs one line and stays in the state it was in, to be asked
+    again.
     """
 
     def __init__(self, table: ParameterTable, **kwargs: Any) -> None:
@@ -55,7 +56,8 @@ class StreamNode(LifecycleNode):
         self.add_on_set_parameters_callback(self._on_set_parameters)
         if self.get_parameter("autostart").value:
             # Steady time: with use_sim_time a timer on the node's own clock would wait for somebody to publish it.
-            self._autostart = self.create_timer(0.001, self._start_by_itself, clock=Clock(clock_type=ClockType.STEADY_TIME))
+            steady = Clock(clock_type=ClockType.STEADY_TIME)
+            self._autostart = self.create_timer(0.001, self._start_by_itself, clock=steady)
 
     # --- what a subclass fills in ---
 
@@ -72,7 +74,7 @@ class StreamNode(LifecycleNode):
         """Free what load() made; also called after a load() that raised half-way."""
 
     def change(self, change: Change) -> None:
-        """Put changed settings into effect in a configured node; raise and leave everything as it was to refuse them."""
+        """Put changed settings into effect in a configured node; to refuse them, raise and leave all as it was."""
 
     # --- transitions ---
 
@@ -151,7 +153,7 @@ class StreamNode(LifecycleNode):
         qos: QoSProfile,
         work: Callable[[Any], None],
         begin: Optional[Callable[[], None]] = None,
-    ) -> "Stream":
+    ) -> Stream:
         """A stream, to be opened: calls `work` with each message in a thread of its own, which calls `begin` first."""
         return Stream(self, message_type, topic, qos, work, begin)
 
@@ -205,8 +207,8 @@ class StreamNode(LifecycleNode):
 class Stream:
     """A subscription whose messages wait in a newest-wins mailbox for a thread that works on them in order.
 
-    As many may wait as the subscription's depth says; the executor only ever moves them into the mailbox. The QoS can be
-    overridden by parameters.
+    As many may wait as the subscription's depth says; the executor only ever moves them into the mailbox. The QoS can
+    be overridden by parameters.
     """
 
     def __init__(
@@ -226,7 +228,7 @@ class Stream:
         self._subscription: Any = None
 
     def open(self) -> None:
-        """Subscribe. Apart from the constructor, so that whoever holds the stream has it when the first message comes."""
+        """Subscribe. Not done in the constructor, so that the stream's owner has it when the first message comes."""
         self._subscription = self._subscribe()
         self._mailbox.limit(_capacity(self._qos))  # now that the overrides are written into it
 
@@ -243,7 +245,7 @@ class Stream:
 
 
 def sensor_qos() -> QoSProfile:
-    """For images from a camera: best effort, the newest one only. A new object each time, as overrides write into it."""
+    """For a camera's images: best effort, the newest only. A new object each time, as overrides write into it."""
     return QoSProfile(history=QoSHistoryPolicy.KEEP_LAST, depth=1, reliability=QoSReliabilityPolicy.BEST_EFFORT)
 
 

@@ -105,7 +105,8 @@ def summary(summary: Dict[str, Any], folder: str) -> RenderableType:
     facts.add_row("over time", Timeline(summary["labels"]))
     latency = summary["latency_ms"]
     if latency["p50"] is not None:
-        facts.add_row("latency", f"{latency['p50']:.0f} ms median, {latency['p99']:.0f} ms at the 99th percentile")
+        text = f"{latency['p50']:.0f} ms median, {latency['p99']:.0f} ms at the 99th percentile"
+        facts.add_row("latency", text)
     lost = summary["frames_unanswered"]
     facts.add_row("stamps", "the images' own" if summary.get("stamps_equal") else Text("differ", style="bold red"))
     facts.add_row("unanswered", Text(f"{lost} frames", style="yellow") if lost else "none")
@@ -118,7 +119,8 @@ def summary(summary: Dict[str, Any], folder: str) -> RenderableType:
 
 def plain_line(view: View) -> str:
     """The view in one line, for a terminal that is none."""
-    faces = ", ".join(f"face {row.face_id} {row.label} {row.confidence:.0%}" for row in view.rows) or view.note or "no face"
+    faces = ", ".join(f"face {row.face_id} {row.label} {row.confidence:.0%}" for row in view.rows)
+    faces = faces or view.note or "no face"
     of_total = f"/{view.total}" if view.total else ""
     return f"frame {len(view.labels)}{of_total}  {faces}  {view.fps:.1f} fps  latency {view.latency_ms:.0f} ms"
 
@@ -170,4 +172,6 @@ def _shares(labels: Sequence[Optional[str]]) -> Text:
         share = f"{count / len(known):.0%}" if count > 0.005 * len(known) else "<1%"
         line.append("■ ", style=_style(label)).append(f"{label} {share}   ")
     changes = len([run for run in stretches(labels) if run.label is not None])
-    return line.append(f"in {changes} {'stretch' if changes == 1 else 'stretches'}", style="dim") if known else Text("none")
+    if not known:
+        return Text("none")
+    return line.append(f"in {changes} {'stretch' if changes == 1 else 'stretches'}", style="dim")

@@ -13,8 +13,8 @@ Stamp = int
 class Frame:
     """One image and what is known about it so far.
 
-    faces: the FaceCropArray, None until it came. emotions: EmotionStamped by face id. answered: faces and an emotion for
-    each of them have come.
+    faces: the FaceCropArray, None until it came. emotions: EmotionStamped by face id. answered: the faces, and an
+    emotion for each of them, have come.
     """
 
     stamp: Stamp
@@ -32,8 +32,8 @@ class FramePairing:
     """Hands out frames in the order of their images, each once it is answered or can no longer be.
 
     Each of the three topics keeps its own order, and nothing is said about the order between topics. So when one of
-    them has gone past an image without a word about it, it never will have one: the image was replaced by a newer one on
-    its way, and its frame is handed out unanswered.
+    them has gone past an image without a word about it, it never will have one: the image was replaced by a newer one
+    on its way, and its frame is handed out unanswered.
     """
 
     def __init__(self, capacity: Optional[int] = None) -> None:
@@ -45,7 +45,7 @@ class FramePairing:
         self._faces_seen = -1
         self._emotions_seen = -1
         # What overtook its image on the way.
-        self._early: "OrderedDict[Stamp, List[Any]]" = OrderedDict()
+        self._early: OrderedDict[Stamp, List[Any]] = OrderedDict()
 
     def add_image(self, stamp: Stamp, image: Any) -> List[Frame]:
         """An image came; returns the frames that are settled now."""

@@ -156,7 +156,7 @@ class ParameterTable:
         """The node's settings as its declared parameters are now."""
         return self.settings({name: node.get_parameter(name).value for name in self.specs})
 
-    def changed(self, node: Node, parameters: Sequence[Parameter], configured: bool) -> "Change":
+    def changed(self, node: Node, parameters: Sequence[Parameter], configured: bool) -> Change:
         """What a request to set parameters asks for; ParameterRefused when one of them is wrong.
 
         Parameters that are not in the table (QoS overrides, use_sim_time) are somebody else's business.

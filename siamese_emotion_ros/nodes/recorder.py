@@ -62,7 +62,7 @@ class Recording:
         return len(self.labels)
 
     def add(self, drawn: np.ndarray, faces: Sequence[Seen], answered: bool = True) -> None:
-        """One frame: the annotated image, uint8 BGR [H, W, 3], and who is in it; `answered` False when nobody looked."""
+        """One frame: the annotated image, uint8 BGR [H, W, 3], and who is in it; not `answered`: nobody looked."""
         largest = max(faces, key=lambda face: face.area, default=None)
         if self._writer is None:
             self._writer = VideoWriter(self.folder, self._rate, (drawn.shape[1], drawn.shape[0]))
@@ -110,7 +110,7 @@ class VideoWriter:
             self._writer = _quietly_open(self._path, codec, rate, size)
             if self._writer.isOpened():
                 return
-        raise RecordingError(f"{self._path} cannot be written: is the folder writable, has OpenCV been built with FFmpeg?")
+        raise RecordingError(f"{self._path} cannot be written: is the folder writable, has OpenCV FFmpeg?")
 
     def write(self, frame: np.ndarray) -> None:
         """One more frame; another size than the first one's is fitted into it."""
@@ -147,7 +147,7 @@ class Thinning:
     @property
     def kept(self) -> List[Any]:
         """What is kept, at most `wanted`, in order."""
-        positions = np.unique(np.linspace(0, len(self._kept) - 1, min(self._wanted, len(self._kept))).round().astype(int))
+        positions = np.linspace(0, len(self._kept) - 1, min(self._wanted, len(self._kept))).round().astype(int)
         return [self._kept[position][1] for position in positions]
 
 
@@ -186,7 +186,7 @@ def _fit(frame: np.ndarray, size: Tuple[int, int]) -> np.ndarray:
 
 
 def _quietly_open(path: Path, codec: str, rate: float, size: Tuple[int, int]) -> cv2.VideoWriter:
-    """A writer, opened or not; FFmpeg's remarks on a codec that it lacks, written past Python, are kept off the terminal."""
+    """A writer, opened or not; FFmpeg's remarks on codecs that it lacks are kept off the terminal."""
     sys.stderr.flush()
     stderr, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     try:

@@ -1,8 +1,8 @@
-"""Which model, gallery and settings answer: built whole and warmed off the frame path, then put in place as one reference."""
+"""Which model, gallery and settings answer: built whole and warmed off the frame path, then swapped as one reference."""
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, AbstractSet, NamedTuple, Optional, Sequence, Tuple
+from typing import AbstractSet, Any, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 

@@ -30,7 +30,7 @@ class Source:
     total: Optional[int] = None
 
     def read(self) -> Optional[np.ndarray]:
-        """The next frame, uint8 BGR [H, W, 3]; None at the end. SourceError for a frame that should be there and is not."""
+        """The next frame, uint8 BGR [H, W, 3]; None at the end; SourceError when it should be there and is not."""
         raise NotImplementedError
 
     def rewind(self) -> None:
@@ -107,7 +107,9 @@ class Webcam(Source):
         self._capture = capture(index)
         if not self._capture.isOpened():
             self._capture.release()
-            raise SourceError(f"webcam {index} cannot be opened: is it plugged in, and may this user read /dev/video{index}?")
+            raise SourceError(
+                f"webcam {index} cannot be opened: is it plugged in, and may this user read /dev/video{index}?"
+            )
         if rate:
             self._capture.set(cv2.CAP_PROP_FPS, rate)
         told = self._capture.get(cv2.CAP_PROP_FPS)
@@ -133,9 +135,9 @@ def webcam_index(source: str) -> Optional[int]:
 
 
 def open_source(source: str, rate: float = 0.0) -> Source:
-    """The source that a text means: `0`, `/dev/video0`, a video file, an image file or a folder; SourceError says what is wrong.
+    """The source that a text means: `0`, `/dev/video0`, a video file, an image file or a folder of images.
 
-    `rate` is passed on to a webcam.
+    `rate` is passed on to a webcam. SourceError says what is wrong.
     """
     index = webcam_index(source)
     if index is not None:
@@ -149,7 +151,7 @@ def open_source(source: str, rate: float = 0.0) -> Source:
             raise SourceError(f"{path}: no images in this folder: expected files with {', '.join(IMAGE_SUFFIXES)}")
         return Stills(files)
     if not path.is_file():
-        raise SourceError(f"{path}: no such file or folder: give a webcam (0), a video file, an image or a folder of images")
+        raise SourceError(f"{path}: no such file or folder: give a webcam (0), a video, an image or a folder of images")
     if path.suffix.lower() in IMAGE_SUFFIXES:
         if cv2.imread(str(path), cv2.IMREAD_COLOR) is None:
             raise SourceError(f"{path}: not an image that OpenCV can read")

@@ -1,4 +1,4 @@
-"""What every stream of images needs: a newest-wins mailbox, a thread that works on it, quiet logging, a watch on time."""
+"""What every stream of images needs: a newest-wins mailbox, a thread at work on it, quiet logging, a watch on time."""
 from __future__ import annotations
 
 import threading
