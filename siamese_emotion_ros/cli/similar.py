@@ -53,7 +53,7 @@ def _similar(
 
     write_atomically(csv, matches_csv(near).encode())
     images = [face] + [match.face for match in near]
-    captions = ["anchor"] + [f"{match.distance:.3g}" for match in near]
+    captions = ["anchor"] + [f"{match.distance:.3g}  {Path(match.name).name}" for match in near]
     _, png = cv2.imencode(".png", contact_sheet(images, captions, min(COLUMNS, len(images))))
     write_atomically(sheet, png.tobytes())
 

@@ -12,7 +12,7 @@ Number = Union[int, float]
 Point = Tuple[float, float]
 
 #: Side of the square in which a curve is drawn, and the room for the labels beside and below it.
-SIDE, LEFT, BOTTOM, TOP, RIGHT = 260, 44, 40, 10, 14
+SIDE, LEFT, BOTTOM, TOP, RIGHT = 260, 54, 40, 10, 18
 
 
 def css_color(label: str) -> str:
@@ -41,7 +41,7 @@ def confusion_chart(counts: Sequence[Sequence[int]], true: Sequence[str], given:
             strong = " strong" if share > 0.7 else ""
             figure = _text(x + cell / 2, y + cell / 2 + 2, f"{share:.0%}" if share >= 0.005 else "·", "middle",
                            "cell" + strong)
-            faces = _text(x + cell / 2, y + cell / 2 + 18, str(count), "middle", "tiny" + strong) if count else ""
+            faces = _text(x + cell / 2, y + cell / 2 + 18, str(count), "middle", "count" + strong) if count else ""
             parts.append(_tag("g", _tag("title", escape(tooltip)) + box + figure + faces))
     return _svg(width, height, parts, "Confusion matrix")
 

@@ -51,6 +51,7 @@ svg text { fill: var(--ink); font-size: 14px; }
 svg .small { font-size: 12px; fill: var(--soft); }
 svg .tiny { font-size: 10.5px; fill: var(--soft); }
 svg .cell { font-size: 15px; }
+svg .count { font-size: 10.5px; fill-opacity: 0.8; }
 svg .strong { fill: var(--on-shade); }
 svg .frame { fill: none; stroke: var(--rule); }
 svg .grid { stroke: var(--rule); stroke-width: 1; }
