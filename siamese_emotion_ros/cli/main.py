@@ -3,7 +3,13 @@ from __future__ import annotations
 
 import typer
 
+from siamese_emotion_ros.cli.benchmark import benchmark
+from siamese_emotion_ros.cli.evaluate import evaluate
+from siamese_emotion_ros.cli.export import export
 from siamese_emotion_ros.cli.gallery import gallery
+from siamese_emotion_ros.cli.inspect import inspect
+from siamese_emotion_ros.cli.protocol import protocol
+from siamese_emotion_ros.cli.similar import similar
 from siamese_emotion_ros.cli.train import train
 
 app = typer.Typer(
@@ -13,7 +19,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.command("train")(train)
+for command in (train, protocol, evaluate, similar, inspect, export, benchmark):
+    app.command()(command)
 app.add_typer(gallery, name="gallery")
 
 

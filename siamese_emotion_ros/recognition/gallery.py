@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Optional, Sequence, Tuple
 import numpy as np
 
 from siamese_emotion_ros.recognition.emotions import UNKNOWN
-from siamese_emotion_ros.recognition.preprocessing import resize, to_gray
+from siamese_emotion_ros.recognition.preprocessing import Faces, resize, to_gray
 
 if TYPE_CHECKING:
     from siamese_emotion_ros.recognition.model import EmbeddingModel
@@ -129,7 +129,7 @@ class Gallery:
 
 def build_gallery(
     model: EmbeddingModel,
-    faces: Sequence[np.ndarray],
+    faces: Faces,
     labels: np.ndarray,
     classes: Sequence[str],
     names: Sequence[str],
@@ -161,5 +161,5 @@ def reembed(gallery: Gallery, model: EmbeddingModel) -> Gallery:
             "or build it with images"
         )
     return replace(
-        gallery, embeddings=model.embed(list(gallery.images)), model_fingerprint=model.fingerprint, threshold=None
+        gallery, embeddings=model.embed(gallery.images), model_fingerprint=model.fingerprint, threshold=None
     )

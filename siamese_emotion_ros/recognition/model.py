@@ -1,7 +1,7 @@
 """A network on a device with its preprocessing: faces in, embeddings out."""
 from __future__ import annotations
 
-from typing import Dict, Optional, Sequence, Tuple
+from typing import Dict, Optional, Tuple
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from siamese_emotion_ros.recognition.artifacts import (
     read_model,
 )
 from siamese_emotion_ros.recognition.networks import PaperNetwork, build_network
-from siamese_emotion_ros.recognition.preprocessing import preprocess
+from siamese_emotion_ros.recognition.preprocessing import Faces, preprocess
 
 PRECISIONS: Dict[str, torch.dtype] = {"fp32": torch.float32, "fp16": torch.float16}
 
@@ -81,7 +81,7 @@ class EmbeddingModel:
         """D, the number of dimensions of an embedding."""
         return self.spec.embedding_dim
 
-    def embed(self, faces: Sequence[np.ndarray]) -> np.ndarray:
+    def embed(self, faces: Faces) -> np.ndarray:
         """Embeddings float32 [N, D] of N uint8 faces, each [H, W] gray or [H, W, 3] BGR of any size."""
         size, scaling = self.spec.input_size, self.spec.scaling
         parts = [

@@ -1,10 +1,13 @@
 """From a face image to the network's input: grayscale, bicubic resize, scaling."""
 from __future__ import annotations
 
-from typing import Optional, Sequence
+from typing import Optional, Sequence, Union
 
 import cv2
 import numpy as np
+
+#: N uint8 face images, gray [H, W] or BGR [H, W, 3]: a sequence of any sizes, or one array [N, H, W].
+Faces = Union[Sequence[np.ndarray], np.ndarray]
 
 #: How grey values become floats. `unit`: divided by 255. `standardize`: each face to zero mean and unit deviation,
 #: so that a dark room and a bright one give the network the same picture.
@@ -30,7 +33,7 @@ def to_gray(image: np.ndarray) -> np.ndarray:
 
 
 def preprocess(
-    faces: Sequence[np.ndarray], input_size: int, scaling: str, out: Optional[np.ndarray] = None
+    faces: Faces, input_size: int, scaling: str, out: Optional[np.ndarray] = None
 ) -> np.ndarray:
     """The network's input for a sequence of uint8 faces of any size.
 

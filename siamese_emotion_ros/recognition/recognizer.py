@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import List, Optional, Sequence, Tuple
+from typing import List, Optional, Tuple
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from siamese_emotion_ros.recognition.emotions import UNKNOWN
 from siamese_emotion_ros.recognition.gallery import Gallery
 from siamese_emotion_ros.recognition.model import EmbeddingModel
 from siamese_emotion_ros.recognition.neighbors import NearestAnchors, majority_vote
+from siamese_emotion_ros.recognition.preprocessing import Faces
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class Recognizer:
         """The labels this recognizer can give, in the order of every per-class result."""
         return self.gallery.classes
 
-    def recognize(self, faces: Sequence[np.ndarray]) -> List[Recognition]:
+    def recognize(self, faces: Faces) -> List[Recognition]:
         """What each of N uint8 faces ([H, W] gray or [H, W, 3] BGR, any size) is taken for, in their order."""
         if not len(faces):
             return []

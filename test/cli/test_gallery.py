@@ -1,0 +1,95 @@
+"""`siamese-emotion gallery build` on a made-up data set."""
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from siamese_emotion_ros.cli.main import app
+from siamese_emotion_ros.recognition.artifacts import ModelSpec, read_gallery, write_model
+from siamese_emotion_ros.recognition.model import EmbeddingModel
+from siamese_emotion_ros.recognition.networks import build_network
+from siamese_emotion_ros.recognition.recognizer import Recognizer
+
+LABELS = ("anger", "happiness", "neutral")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    torch.manual_seed(0)
+    network = build_network("paper", 48, 16)
+    path = tmp_path_factory.mktemp("model") / "model.safetensors"
+    write_model(path, network.state_dict(), ModelSpec("paper", 48, 16, "standardize"))
+    return path
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Twenty noisy copies of one texture for each label: faces that any network tells apart."""
+    random = np.random.default_rng(0)
+    root = tmp_path_factory.mktemp("faces")
+    for label in LABELS:
+        (root / label).mkdir()
+        texture = random.integers(0, 256, (48, 48))
+        for i in range(20):
+            noisy = np.clip(texture + random.normal(0, 5, texture.shape), 0, 255).astype(np.uint8)
+            cv2.imwrite(str(root / label / f"{i}.png"), noisy)
+    return root
+
+
+def build(model, folder, output, *more):
+    arguments = ["--model", model, "--dataset", "folder", "--root", folder, "--split", "stratified", "--output", output]
+    texts = [str(text) for text in (*arguments, "--classes", ",".join(LABELS), "--device", "cpu", *more)]
+    return CliRunner().invoke(app, ["gallery", "build", *texts])
+
+
+def test_the_gallery_names_the_faces_it_was_built_from(model, folder, tmp_path):
+    output = tmp_path / "g.safetensors"
+    result = build(model, folder, output, "--k", "3", "--image-size", "48")
+    assert result.exit_code == 0, result.output
+    gallery = read_gallery(output)
+    assert gallery.classes == LABELS and gallery.k == 3 and gallery.threshold is None
+    recognizer = Recognizer(EmbeddingModel.load(model, "cpu"), gallery)
+    for label in LABELS:
+        face = cv2.imread(str(folder / label / "0.png"), cv2.IMREAD_GRAYSCALE)
+        assert recognizer.recognize([face])[0].label == label
+
+
+def test_condensed_half_and_calibrated(model, folder, tmp_path):
+    output = tmp_path / "g.safetensors"
+    result = build(model, folder, output, "--per-class", "4", "--k", "3", "--half", "--known-share", "0.9")
+    assert result.exit_code == 0, result.output
+    gallery = read_gallery(output)
+    assert gallery.counts.tolist() == [4, 4, 4]
+    assert gallery.threshold is not None and gallery.threshold > 0
+
+
+@pytest.mark.parametrize(
+    "more, reason",
+    [
+        (("--known-share", "95"), "--known-share is 95"),
+        (("--method", "magic"), "unknown condensation method 'magic'"),
+        (("--k", "500"), "k is 500"),
+        (("--device", "tpu"), "device is 'tpu'"),
+        (("--split", "random"), "random"),
+    ],
+)
+def test_what_cannot_be_built_is_one_line_and_no_file(model, folder, tmp_path, more, reason):
+    output = tmp_path / "g.safetensors"
+    per_class = ("--per-class", "4") if "--method" in more else ()
+    result = build(model, folder, output, *per_class, *more)
+    assert result.exit_code == 2
+    assert reason in result.output
+    assert not output.exists()
+
+
+def test_a_gallery_is_not_overwritten_unasked(model, folder, tmp_path):
+    output = tmp_path / "g.safetensors"
+    output.write_bytes(b"precious")
+    result = build(model, folder, output)
+    assert result.exit_code == 2 and "--force" in result.output
+    assert output.read_bytes() == b"precious"
+    assert build(model, folder, output, "--force").exit_code == 0
+    assert len(read_gallery(output)) > 30
