@@ -27,6 +27,12 @@ def test_every_executable_has_a_main(prefix):
         assert callable(importlib.import_module(f"{PACKAGE}.nodes.{name}").main), name
 
 
+def test_every_main_is_installed(prefix, source):
+    nodes = sorted((source / PACKAGE / "nodes").glob("*.py"))
+    mains = {path.stem for path in nodes if "\ndef main(" in path.read_text(encoding="utf-8")}
+    assert mains == {path.name for path in (prefix / "lib" / PACKAGE).iterdir()}
+
+
 def test_executables_run_with_the_interpreter_that_has_the_dependencies(prefix):
     interpreters = set()
     for path in (prefix / "lib" / PACKAGE).iterdir():
