@@ -14,7 +14,8 @@ def reported() -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        _fail(f"{error.name} is not installed: pip install 'siamese_emotion_ros[train,eval]'")
+        extra = "onnx" if error.name in ("onnx", "onnxruntime") else "train,eval"
+        _fail(f"{error.name} is not installed: pip install 'siamese_emotion_ros[{extra}]'")
     except (ValueError, OSError) as error:
         _fail(str(error))
 
