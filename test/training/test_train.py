@@ -16,7 +16,7 @@ import torch
 from siamese_emotion_ros.recognition.artifacts import read_model
 from siamese_emotion_ros.recognition.model import EmbeddingModel
 from siamese_emotion_ros.training.config import ConfigError
-from siamese_emotion_ros.training.data import scale
+from siamese_emotion_ros.training.data import Batch, scale
 from siamese_emotion_ros.training.module import DivergedError, SiameseModule
 from siamese_emotion_ros.training.train import exported_state, train
 
@@ -82,6 +82,18 @@ def test_the_same_seed_gives_the_same_weights_and_another_does_not(tiny, unbroke
     assert run(tiny, tmp_path / "other", "trainer.seed=1").fingerprint != result.fingerprint
 
 
+def test_every_step_and_epoch_changes_faces_in_its_own_way(tiny):
+    module = SiameseModule(tiny.make_config("augmentation.noise=0.3"), 1, 1).eval()
+    module.log = lambda *args, **kwargs: None
+    data = tiny.make_data()
+
+    def loss(epoch, step):
+        return float(module.training_step(Batch(data.faces, data.labels, None, epoch, step), step).detach())
+
+    assert loss(0, 0) == loss(0, 0)
+    assert len({loss(0, 0), loss(0, 1), loss(1, 0), loss(1, 1)}) == 4
+
+
 class Killed(BaseException):
     pass
 
@@ -95,8 +107,11 @@ CUTS = [
 ]
 
 
+@pytest.mark.parametrize("checkpoint_steps", [1, 2])
 @pytest.mark.parametrize("hook, call", CUTS, ids=lambda value: str(value))
-def test_a_run_cut_anywhere_goes_on_to_the_same_end(tiny, unbroken, tmp_path, monkeypatch, hook, call):
+def test_a_run_cut_anywhere_goes_on_to_the_same_end(
+    tiny, unbroken, tmp_path, monkeypatch, hook, call, checkpoint_steps
+):
     original = getattr(SiameseModule, hook)
     calls = []
 
@@ -109,9 +124,9 @@ def test_a_run_cut_anywhere_goes_on_to_the_same_end(tiny, unbroken, tmp_path, mo
     with monkeypatch.context() as patched:
         patched.setattr(SiameseModule, hook, cut)
         with pytest.raises(Killed):
-            run(tiny, tmp_path)
+            run(tiny, tmp_path, f"trainer.checkpoint_steps={checkpoint_steps}")
     assert not (tmp_path / "model.safetensors").exists()
-    result = run(tiny, tmp_path, resume=True)
+    result = run(tiny, tmp_path, f"trainer.checkpoint_steps={checkpoint_steps}", resume=True)
     expected, _ = unbroken
     assert result.fingerprint == expected.fingerprint
     assert figures(result) == figures(expected)
