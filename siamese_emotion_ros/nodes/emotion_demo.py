@@ -133,7 +133,8 @@ class DemoNode(Node):
             self.destroy_client(client)
         if not future.result().success:
             time.sleep(0.2)  # its log line may be a moment later than its answer
-            raise DemoError("\n".join(child.complaints() for child in children if f"[{name}]" in child.complaints()))
+            complaints = [child.complaints() for child in children]
+            raise DemoError("\n".join([text for text in complaints if f"[{name}]" in text] or complaints))
 
 
 def _check(children: Sequence[Child], deadline: float, complaint: str) -> None:
@@ -359,8 +360,9 @@ def _start(
 def _shown(view: live_table.View, console: Console) -> Iterator[None]:
     """Show the view while inside: live in a terminal, a line every few seconds elsewhere."""
     if console.is_terminal:
-        live = Live(console=console, get_renderable=lambda: live_table.render(view), refresh_per_second=8, transient=True)
-        with live:
+        with Live(
+            console=console, get_renderable=lambda: live_table.render(view), refresh_per_second=8, transient=True
+        ):
             yield
         return
     over = threading.Event()

@@ -128,7 +128,7 @@ class ImageSource(StreamNode):
             try:
                 if self._source is None:
                     self._source = open_source(self.settings.source, self.settings.rate)
-                    self.get_logger().info(f"webcam {self.settings.source} is open, {self._source.rate:g} images a second")
+                    self.get_logger().info(f"webcam {self.settings.source} is open: {self._source.rate:g} images/s")
                 frame = self._source.read()
             except SourceError as error:
                 if self._source is not None:

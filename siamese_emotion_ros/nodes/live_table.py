@@ -114,7 +114,8 @@ def summary(summary: Dict[str, Any], folder: str) -> RenderableType:
         if summary[name]:
             facts.add_row(name.replace("_", " "), f"{folder}/{summary[name]}")
     facts.add_row("summary", f"{folder}/summary.json")
-    return Panel(facts, title=Text("done", style="bold white"), title_align="left", border_style="#4b5563", padding=(1, 2))
+    title = Text("done", style="bold white")
+    return Panel(facts, title=title, title_align="left", border_style="#4b5563", padding=(1, 2))
 
 
 def plain_line(view: View) -> str:

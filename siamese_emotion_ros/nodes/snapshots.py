@@ -1,4 +1,4 @@
-"""Which model, gallery and settings answer: built whole and warmed off the frame path, then swapped as one reference."""
+"""Which model, gallery and settings answer: built and warmed off the frame path, then swapped as one reference."""
 from __future__ import annotations
 
 from pathlib import Path

@@ -1,0 +1,186 @@
+"""Small models, galleries and pictures made here, and a ROS graph of its own for each test."""
+import importlib.util
+import itertools
+import os
+import threading
+import time
+
+import numpy as np
+import pytest
+
+NEEDED = ("rclpy", "siamese_emotion_ros.msg")
+
+if not all(importlib.util.find_spec(name) for name in NEEDED):
+    # A pip installation of the ROS-free part has no nodes to test.
+    collect_ignore_glob = ["test_*.py"]
+
+#: Generous, because a busy machine may need it; a test that passes never waits so long.
+DEADLINE = 30.0
+
+_namespaces = itertools.count()
+
+
+# --- what the recogniser reads ---
+
+
+@pytest.fixture(scope="session")
+def artifacts(tmp_path_factory):
+    """A folder with two small models, a gallery for each, one that carries images, and files that are none."""
+    import torch
+
+    from siamese_emotion_ros.recognition.artifacts import ModelSpec, write_gallery, write_model
+    from siamese_emotion_ros.recognition.gallery import build_gallery
+    from siamese_emotion_ros.recognition.model import EmbeddingModel
+    from siamese_emotion_ros.recognition.networks import build_network
+
+    folder = tmp_path_factory.mktemp("artifacts")
+    random = np.random.default_rng(7)
+    faces = [random.integers(0, 256, (48, 48), np.uint8) for _ in range(12)]
+    for seed, name in enumerate("ab"):
+        torch.manual_seed(seed)
+        network = build_network("paper", 48, 16)
+        write_model(folder / f"model_{name}.safetensors", network.state_dict(), ModelSpec("paper", 48, 16, "unit"))
+        model = EmbeddingModel.load(folder / f"model_{name}.safetensors", "cpu")
+        for classes in (("happiness", "neutral", "sadness"), ("anger", "fear")):
+            labels = np.arange(len(faces)) % len(classes)
+            names = [f"{name}{number}" for number in range(len(faces))]
+            for images in (None, 48):
+                gallery = build_gallery(model, faces, labels, classes, names, k=5, image_size=images)
+                suffix = "_images" if images else ""
+                write_gallery(folder / f"gallery_{name}{len(classes)}{suffix}.safetensors", gallery)
+    whole = (folder / "gallery_a3.safetensors").read_bytes()
+    (folder / "truncated.safetensors").write_bytes(whole[: len(whole) // 2])
+    (folder / "text.safetensors").write_text("not a gallery\n")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def portrait():
+    """A 640x480 picture of one face, uint8 BGR."""
+    data = pytest.importorskip("skimage.data")
+    import cv2
+
+    astronaut = cv2.cvtColor(data.astronaut(), cv2.COLOR_RGB2BGR)
+    picture = np.full((480, 640, 3), 90, np.uint8)
+    picture[:, 64:576] = astronaut[:480]
+    return picture
+
+
+# --- the graph ---
+
+
+class Graph:
+    """Nodes of a test in one process, spun in the background, and what they publish."""
+
+    def __init__(self):
+        import rclpy
+        from rclpy.executors import MultiThreadedExecutor
+
+        self.context = rclpy.context.Context()
+        rclpy.init(context=self.context)
+        self.namespace = f"/test_{os.getpid()}_{next(_namespaces)}"
+        self._nodes = []
+        self._executor = MultiThreadedExecutor(num_threads=6, context=self.context)
+        self._thread = threading.Thread(target=self._executor.spin, daemon=True)
+        self.node = rclpy.create_node("tester", namespace=self.namespace, context=self.context)
+        self._executor.add_node(self.node)
+        self._thread.start()
+
+    def start(self, make, **parameters):
+        """A node of ours with these parameters (`__` stands for a dot)."""
+        from rclpy.parameter import Parameter
+
+        overrides = [Parameter(name.replace("__", "."), value=value) for name, value in parameters.items()]
+        return self.start_with(make, overrides)
+
+    def start_with(self, make, overrides):
+        node = make(context=self.context, namespace=self.namespace, parameter_overrides=overrides)
+        self._nodes.append(node)
+        self._executor.add_node(node)
+        return node
+
+    def topic(self, name):
+        return f"{self.namespace}/{name}"
+
+    def listen(self, message_type, topic, qos=50):
+        """The list that every message of a topic is appended to."""
+        heard = []
+        self.node.create_subscription(message_type, topic, heard.append, qos)
+        return heard
+
+    def publisher(self, message_type, topic, qos=10):
+        return self.node.create_publisher(message_type, topic, qos)
+
+    def until(self, condition, what="", deadline=DEADLINE):
+        """Wait until `condition()` holds; fails after the deadline."""
+        end = time.monotonic() + deadline
+        while not condition():
+            assert time.monotonic() < end, f"waited {deadline:.0f} s in vain for {what or 'a condition'}"
+            time.sleep(0.005)
+
+    def call(self, service_type, name, request):
+        """The answer of a service."""
+        client = self.node.create_client(service_type, name)
+        assert client.wait_for_service(timeout_sec=DEADLINE), f"no service {name}"
+        future = client.call_async(request)
+        self.until(future.done, f"an answer of {name}")
+        self.node.destroy_client(client)
+        return future.result()
+
+    def state(self, node):
+        from lifecycle_msgs.srv import GetState
+
+        return self.call(GetState, f"{node.get_name()}/get_state", GetState.Request()).current_state.label
+
+    def transition(self, node, name):
+        """Ask a node for a transition by its name; True when it was carried out."""
+        from lifecycle_msgs.msg import Transition
+        from lifecycle_msgs.srv import ChangeState
+
+        request = ChangeState.Request(transition=Transition(label=name))
+        request.transition.id = getattr(Transition, f"TRANSITION_{name.upper()}")
+        return self.call(ChangeState, f"{node.get_name()}/change_state", request).success
+
+    def until_state(self, node, state):
+        self.until(lambda: self.state(node) == state, f"{node.get_name()} to be {state}")
+
+    def set(self, node, atomically=False, **values):
+        """Set parameters by the service, as `ros2 param set` does; the results."""
+        from rcl_interfaces.srv import SetParameters, SetParametersAtomically
+        from rclpy.parameter import Parameter
+
+        parameters = [
+            Parameter(name.replace("__", "."), value=value).to_parameter_msg() for name, value in values.items()
+        ]
+        if atomically:
+            request = SetParametersAtomically.Request(parameters=parameters)
+            return self.call(SetParametersAtomically, f"{node.get_name()}/set_parameters_atomically", request).result
+        request = SetParameters.Request(parameters=parameters)
+        results = self.call(SetParameters, f"{node.get_name()}/set_parameters", request).results
+        return results[0] if len(results) == 1 else results
+
+    def close(self):
+        self._executor.shutdown()
+        self._thread.join()
+        for node in self._nodes:
+            node.close()
+            node.destroy_node()
+        self.node.destroy_node()
+        self.context.try_shutdown()
+
+
+@pytest.fixture
+def graph():
+    graph = Graph()
+    yield graph
+    graph.close()
+
+
+@pytest.fixture
+def log(graph):
+    """All log lines of the graph's nodes: (level, text)."""
+    from rcl_interfaces.msg import Log
+
+    heard = []
+    graph.node.create_subscription(Log, "/rosout", lambda line: heard.append((line.level, line.msg)), 100)
+    return heard

@@ -1,0 +1,139 @@
+import math
+import os
+
+import numpy as np
+import pytest
+
+from siamese_emotion_ros.nodes.siamese_emotion import PARAMETERS
+from siamese_emotion_ros.nodes.snapshots import build_snapshot, resolve_artifact
+from siamese_emotion_ros.recognition.artifacts import ArtifactError
+
+FACE = np.random.default_rng(1).integers(0, 256, (60, 50), np.uint8)
+
+
+@pytest.fixture
+def settings(artifacts):
+    def make(**values):
+        return PARAMETERS.settings({
+            "model_path": "model_a.safetensors", "gallery_path": "gallery_a3.safetensors", "device": "cpu",
+            "artifact_dirs": [str(artifacts)], **{name.replace("__", "."): value for name, value in values.items()},
+        })
+
+    return make
+
+
+# --- paths ---
+
+
+@pytest.fixture
+def folders(tmp_path):
+    inside, outside = tmp_path / "inside", tmp_path / "outside"
+    (inside / "deep").mkdir(parents=True)
+    outside.mkdir()
+    for file in (inside / "one", inside / "deep" / "two", outside / "three"):
+        file.touch()
+    (inside / "link_in").symlink_to(inside / "one")
+    (inside / "link_out").symlink_to(outside / "three")
+    (inside / "loop").symlink_to(inside / "loop")
+    return inside, outside
+
+
+def test_names_are_found_in_the_folders_and_links_within_them_followed(folders):
+    inside, _ = folders
+    for name in ("one", "deep/two", "deep/../one", "link_in", str(inside / "one"), f"{inside}/deep/../one"):
+        assert resolve_artifact("model_path", name, [str(inside)]).is_file()
+
+
+def test_folders_are_searched_in_their_order(folders):
+    inside, outside = folders
+    (outside / "one").touch()
+    assert resolve_artifact("model_path", "one", [str(outside), str(inside)]) == (outside / "one").resolve()
+    assert resolve_artifact("model_path", "deep/two", [str(outside), str(inside)]) == inside / "deep" / "two"
+
+
+@pytest.mark.parametrize("name", ["../outside/three", "link_out", "{outside}/three", "deep/../../outside/three", "/etc/passwd"])
+def test_what_lies_outside_is_refused_whatever_way_it_is_written(folders, name):
+    inside, outside = folders
+    with pytest.raises(ArtifactError, match="outside artifact_dirs"):
+        resolve_artifact("model_path", name.format(outside=outside), [str(inside)])
+
+
+@pytest.mark.parametrize("name", ["missing", "deep", "loop", "", "a\0b", "x" * 5000, "."])
+def test_what_is_no_file_is_refused_with_the_parameter_named(folders, name):
+    with pytest.raises(ArtifactError, match="^gallery_path"):
+        resolve_artifact("gallery_path", name, [str(folders[0])])
+
+
+# --- snapshots ---
+
+
+def test_a_snapshot_answers_with_the_model_the_gallery_and_the_settings_asked_for(settings):
+    snapshot = build_snapshot(settings(k=2, distance_threshold=1e-6, smoothing__window=3))
+    (recognition,) = snapshot.recognizer.recognize([FACE])
+    assert len(recognition.neighbor_labels) == 2 and recognition.label == "unknown"
+    assert snapshot.recognizer.classes == ("happiness", "neutral", "sadness")
+    assert snapshot.smoother.window == 3 and snapshot.version == 1
+
+
+def test_zero_means_the_gallerys_own(settings):
+    recognizer = build_snapshot(settings()).recognizer
+    assert recognizer.k == 5 and recognizer.threshold == math.inf
+
+
+def test_a_change_reads_only_what_it_names_and_counts_as_one_swap(settings):
+    first = build_snapshot(settings())
+    second = build_snapshot(settings(k=3), {"k"}, first)
+    assert second.recognizer.model is first.recognizer.model and second.gallery is first.gallery
+    third = build_snapshot(settings(gallery_path="gallery_a2.safetensors"), {"gallery_path"}, second)
+    assert third.recognizer.model is first.recognizer.model
+    assert third.recognizer.classes == ("anger", "fear")
+    assert [snapshot.version for snapshot in (first, second, third)] == [1, 2, 3]
+
+
+def test_smoothing_alone_is_no_swap_and_starts_afresh(settings):
+    first = build_snapshot(settings())
+    second = build_snapshot(settings(smoothing__window=9), {"smoothing.window"}, first)
+    assert second.recognizer is first.recognizer and second.version == 1
+    assert second.smoother is not first.smoother and second.smoother.window == 9
+
+
+def test_setting_the_same_path_reads_the_file_again(settings, artifacts, tmp_path):
+    path = tmp_path / "gallery.safetensors"
+    path.write_bytes((artifacts / "gallery_a3.safetensors").read_bytes())
+    same = settings(gallery_path="gallery.safetensors", artifact_dirs=[str(artifacts), str(tmp_path)])
+    first = build_snapshot(same)
+    other = tmp_path / "other"
+    other.write_bytes((artifacts / "gallery_a2.safetensors").read_bytes())
+    os.replace(other, path)
+    assert build_snapshot(same, {"gallery_path"}, first).recognizer.classes == ("anger", "fear")
+
+
+def test_a_model_and_a_gallery_that_do_not_fit_are_refused_naming_both(settings):
+    with pytest.raises(ValueError, match="set model_path and gallery_path together"):
+        build_snapshot(settings(model_path="model_b.safetensors"))
+
+
+def test_a_gallery_with_images_follows_its_new_model_and_comes_back_as_it_was(settings):
+    first = build_snapshot(settings(gallery_path="gallery_a3_images.safetensors"))
+    other = settings(model_path="model_b.safetensors", gallery_path="gallery_a3_images.safetensors")
+    second = build_snapshot(other, {"model_path"}, first)
+    assert second.recognizer.gallery.model_fingerprint == second.recognizer.model.fingerprint
+    assert second.ids[1] != first.ids[1]
+    third = build_snapshot(settings(gallery_path="gallery_a3_images.safetensors"), {"model_path"}, second)
+    assert third.ids[:2] == first.ids[:2]
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ({"model_path": "missing.safetensors"}, "model_path is 'missing.safetensors': no such file"),
+        ({"model_path": "text.safetensors"}, "not a whole safetensors file"),
+        ({"model_path": "gallery_a3.safetensors"}, "expected a model file"),
+        ({"gallery_path": "truncated.safetensors"}, "truncated"),
+        ({"gallery_path": "model_a.safetensors"}, "expected a gallery file"),
+        ({"k": 13}, "k is 13: expected 1 to 12"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_with_the_reason(settings, values, reason):
+    with pytest.raises(ValueError, match=reason):
+        build_snapshot(settings(**values))
