@@ -2,48 +2,57 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Optional
+from typing import TYPE_CHECKING, Optional
 
 import typer
 
 from siamese_emotion_ros.cli.errors import reported
 
-FORMATS = ("onnx",)
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from siamese_emotion_ros.recognition.artifacts import StoredModel
+
+#: Format -> suffix of the file that is written when the user names none.
+FORMATS = {"onnx": ".onnx", "half": ".half.safetensors"}
 
 
 def export(
     model: Optional[Path] = typer.Option(None, help="Model file. Default: the shipped one."),
-    format: str = typer.Option("onnx", help="Format to write: onnx."),
-    output: Optional[Path] = typer.Option(None, help="File to write. Default: the model's name with .onnx, here."),
+    format: str = typer.Option("onnx", help="onnx for other runtimes; half for a model file of float16 weights."),
+    output: Optional[Path] = typer.Option(None, help="File to write. Default: the model's name, here."),
     force: bool = typer.Option(False, "--force", help="Overwrite OUTPUT."),
 ) -> None:
-    """Write the embedding network as ONNX; exit code 1, and no file, when it differs from torch by more than 1e-4."""
+    """Write a model in another form; as ONNX, exit code 1 and no file when it differs from torch by more than 1e-4."""
     with reported():
-        matches = _export(model, format, output, force)
-    if not matches:
+        written = _export(model, format, output, force)
+    if not written:
         raise typer.Exit(1)
 
 
 def _export(model: Optional[Path], format: str, output: Optional[Path], force: bool) -> bool:
     from rich.console import Console
 
-    from siamese_emotion_ros.evaluation.onnx_export import TOLERANCE, largest_difference, to_onnx
-    from siamese_emotion_ros.recognition.artifacts import read_model, write_atomically
-    from siamese_emotion_ros.recognition.model import EmbeddingModel
+    from siamese_emotion_ros.recognition.artifacts import read_model
     from siamese_emotion_ros.shipped import shipped_path
 
     if format not in FORMATS:
-        raise ValueError(f"unknown format {format!r}: expected {', '.join(FORMATS)}")
+        raise ValueError(f"unknown format {format!r}: expected {' or '.join(FORMATS)}")
     model = shipped_path("models", "paper_fer2013.safetensors") if model is None else model
-    output = Path(model.with_suffix(f".{format}").name) if output is None else output
+    output = Path(model.stem + FORMATS[format]) if output is None else output
     if output.exists() and not force:
         raise ValueError(f"{output} exists already: name another file with --output, or add --force to replace it")
-    stored = read_model(model)
-    embedder = EmbeddingModel(stored, "cpu")
-    content = to_onnx(stored)
-    difference = largest_difference(content, embedder)
+    write = _write_onnx if format == "onnx" else _write_half
+    return write(read_model(model), output, Console(highlight=False, soft_wrap=True))
 
-    console = Console(highlight=False, soft_wrap=True)
+
+def _write_onnx(stored: StoredModel, output: Path, console: Console) -> bool:
+    from siamese_emotion_ros.evaluation.onnx_export import TOLERANCE, largest_difference, to_onnx
+    from siamese_emotion_ros.recognition.artifacts import write_atomically
+    from siamese_emotion_ros.recognition.model import EmbeddingModel
+
+    content = to_onnx(stored)
+    difference = largest_difference(content, EmbeddingModel(stored, "cpu"))
     console.print(f"max difference from torch: {difference:.2e} (at most {TOLERANCE:.0e})")
     if difference > TOLERANCE:
         console.print(f"{output} was not written: the exported network does not compute the same embeddings")
@@ -52,4 +61,16 @@ def _export(model: Optional[Path], format: str, output: Optional[Path], force: b
     side = stored.spec.input_size
     console.print(f"wrote {output} ({len(content) / 1e6:.1f} MB): faces float32 [N, 1, {side}, {side}] "
                   f"({stored.spec.scaling}) to embeddings float32 [N, {stored.spec.embedding_dim}]")
+    return True
+
+
+def _write_half(stored: StoredModel, output: Path, console: Console) -> bool:
+    import torch
+
+    from siamese_emotion_ros.recognition.artifacts import write_model
+
+    state = {name: torch.from_numpy(array) for name, array in stored.weights.items()}
+    fingerprint = write_model(output, state, stored.spec, half=True)
+    console.print(f"wrote {output} ({output.stat().st_size / 1e6:.1f} MB, {fingerprint[:12]}): float16 weights are "
+                  "another model, so build its galleries from this file")
     return True

@@ -15,8 +15,9 @@ def test_figures_are_those_of_the_model_that_was_named(tmp_path):
     torch.manual_seed(0)
     spec = ModelSpec("paper", 48, 16, "standardize")
     fingerprint = write_model(tmp_path / "m", build_network("paper", 48, 16).state_dict(), spec)
-    arguments = ["--model", str(tmp_path / "m"), "--device", "cpu", "--repeats", "20", "--anchors", "50", "--seconds", "0"]
-    result = CliRunner().invoke(app, ["benchmark", *arguments, "--json", str(tmp_path / "b.json")])
+    arguments = ["--model", str(tmp_path / "m"), "--device", "cpu", "--repeats", "20", "--anchors", "50"]
+    written = ["--seconds", "0", "--json", str(tmp_path / "b.json")]
+    result = CliRunner().invoke(app, ["benchmark", *arguments, *written])
     assert result.exit_code == 0, result.output
     figures = json.loads((tmp_path / "b.json").read_text())
     assert figures["model"] == fingerprint and figures["backend"] == "torch cpu fp32" and figures["anchors"] == 50

@@ -10,7 +10,7 @@ onnx = pytest.importorskip("onnx", reason="needs the extra [onnx]")
 pytest.importorskip("onnxruntime", reason="needs the extra [onnx]")
 
 from siamese_emotion_ros.cli.export import export  # noqa: E402
-from siamese_emotion_ros.recognition.artifacts import ModelSpec, write_model  # noqa: E402
+from siamese_emotion_ros.recognition.artifacts import ModelSpec, read_model, write_model  # noqa: E402
 from siamese_emotion_ros.recognition.networks import build_network  # noqa: E402
 
 app = typer.Typer()
@@ -58,8 +58,21 @@ def test_a_file_is_overwritten_only_when_asked(place):
     assert (place / "small.onnx").stat().st_size > 1000
 
 
+def test_half_is_the_same_model_in_half_the_size(tmp_path, monkeypatch):
+    torch.manual_seed(0)
+    spec = ModelSpec("paper", 48, 16, "standardize", provenance={"data": "made up"})
+    write_model(tmp_path / "full.safetensors", build_network("paper", 48, 16).state_dict(), spec)
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, ["--model", "full.safetensors", "--format", "half"])
+    assert result.exit_code == 0, result.output
+    sizes = [(tmp_path / name).stat().st_size for name in ("full.safetensors", "full.half.safetensors")]
+    assert sizes[1] < 0.51 * sizes[0]
+    full, half = (read_model(tmp_path / name) for name in ("full.safetensors", "full.half.safetensors"))
+    assert half.spec == full.spec and half.fingerprint != full.fingerprint
+
+
 @pytest.mark.parametrize("arguments, reason", [
-    (["--format", "tflite"], "unknown format 'tflite': expected onnx"),
+    (["--format", "tflite"], "unknown format 'tflite': expected onnx or half"),
     (["--model", "missing.safetensors"], "no such model file"),
 ])
 def test_mistakes_are_one_line_and_exit_code_2(place, arguments, reason):
