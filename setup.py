@@ -6,10 +6,53 @@ colcon does not read this file: it knows the folder by its package.xml as a ROS 
 from pathlib import Path
 from xml.etree import ElementTree
 
-from setuptools import find_packages, setup
-
 PACKAGE = "siamese_emotion_ros"
-ROOT = Path(__file__).parent
+ROOT = Path(__file__).resolve().parent
+
+# Ranges say what works; the versions that scripts/setup takes are pinned in requirements/constraints.txt.
+INSTALL_REQUIRES = [
+    "numpy>=1.21,<3",
+    # OpenCV 5 has no CascadeClassifier.
+    "opencv-python-headless>=4.5,<5",
+    "pyyaml>=5.3",
+    "rich>=12",
+    "safetensors>=0.3",
+    "torch>=2.0",
+    "typer>=0.9",
+]
+EXTRAS_REQUIRE = {
+    # Face detector with landmarks. It has wheels for these interpreters only; OpenCV's own ones serve elsewhere.
+    "faces": [
+        "yuface>=2023.5.1; platform_machine == 'x86_64' and python_version >= '3.10' and python_version < '3.12'",
+    ],
+    "train": ["lightning>=2.1,<3", "scikit-learn>=1.0", "tensorboard>=2.10", "torchmetrics>=1.0,<2"],
+    "eval": ["jinja2>=3.0", "matplotlib>=3.5", "scikit-learn>=1.0"],
+    "onnx": ["onnx>=1.15", "onnxruntime>=1.16", "onnxscript>=0.1"],
+    "test": [
+        "hypothesis>=6.80",
+        "import-linter>=2.0",
+        "mypy>=1.8",
+        # The launch_testing plugin of a ROS installation breaks pytest 9.
+        "pytest>=6.2,<9",
+        "ruff>=0.4",
+        # A face that may be given away, the astronaut, to find.
+        "scikit-image>=0.19",
+        "types-PyYAML>=6.0",
+        # Finds what Python 3.8 does not have.
+        "vermin>=1.6",
+    ],
+}
+
+
+def version():
+    """Return the version, which package.xml says."""
+    return ElementTree.parse(str(ROOT / "package.xml")).findtext("version")
+
+
+def long_description():
+    """Return the README, for the index page."""
+    readme = ROOT / "README.md"
+    return readme.read_text(encoding="utf-8") if readme.exists() else ""
 
 
 def shipped_files():
@@ -21,49 +64,21 @@ def shipped_files():
     ]
 
 
-setup(
-    name=PACKAGE,
-    version=ElementTree.parse(str(ROOT / "package.xml")).findtext("version"),
-    description="Facial emotions for robots: a siamese network, a gallery of anchors and a k-nearest-neighbour vote",
-    long_description=(ROOT / "README.md").read_text(encoding="utf-8") if (ROOT / "README.md").exists() else "",
-    long_description_content_type="text/markdown",
-    license="Apache-2.0",
-    python_requires=">=3.8",
-    packages=find_packages(include=[PACKAGE, f"{PACKAGE}.*"], exclude=[f"{PACKAGE}.nodes", f"{PACKAGE}.nodes.*"]),
-    data_files=shipped_files(),
-    zip_safe=False,
-    # Ranges say what works; the versions that scripts/setup takes are pinned in requirements/constraints.txt.
-    install_requires=[
-        "numpy>=1.21,<3",
-        # OpenCV 5 has no CascadeClassifier.
-        "opencv-python-headless>=4.5,<5",
-        "pyyaml>=5.3",
-        "rich>=12",
-        "safetensors>=0.3",
-        "torch>=2.0",
-        "typer>=0.9",
-    ],
-    extras_require={
-        # Face detector with landmarks. It has wheels for these interpreters only; OpenCV's own ones serve elsewhere.
-        "faces": [
-            "yuface>=2023.5.1; platform_machine == 'x86_64' and python_version >= '3.10' and python_version < '3.12'"
-        ],
-        "train": ["lightning>=2.1,<3", "scikit-learn>=1.0", "tensorboard>=2.10", "torchmetrics>=1.0,<2"],
-        "eval": ["jinja2>=3.0", "matplotlib>=3.5", "scikit-learn>=1.0"],
-        "onnx": ["onnx>=1.15", "onnxruntime>=1.16", "onnxscript>=0.1"],
-        "test": [
-            "hypothesis>=6.80",
-            "import-linter>=2.0",
-            "mypy>=1.8",
-            # The launch_testing plugin of a ROS installation breaks pytest 9.
-            "pytest>=6.2,<9",
-            "ruff>=0.4",
-            # A face that may be given away, the astronaut, to find.
-            "scikit-image>=0.19",
-            "types-PyYAML",
-            # Finds what Python 3.8 does not have.
-            "vermin>=1.6",
-        ],
-    },
-    entry_points={"console_scripts": ["siamese-emotion = siamese_emotion_ros.cli.main:main"]},
-)
+if __name__ == "__main__":
+    from setuptools import find_packages, setup
+
+    setup(
+        name=PACKAGE,
+        version=version(),
+        description="Facial emotions for robots: a siamese network, a gallery of anchors, a nearest-neighbour vote",
+        long_description=long_description(),
+        long_description_content_type="text/markdown",
+        license="Apache-2.0",
+        python_requires=">=3.8",
+        packages=find_packages(include=[PACKAGE, f"{PACKAGE}.*"], exclude=[f"{PACKAGE}.nodes", f"{PACKAGE}.nodes.*"]),
+        data_files=shipped_files(),
+        zip_safe=False,
+        install_requires=INSTALL_REQUIRES,
+        extras_require=EXTRAS_REQUIRE,
+        entry_points={"console_scripts": ["siamese-emotion = siamese_emotion_ros.cli.main:main"]},
+    )

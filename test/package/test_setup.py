@@ -1,5 +1,4 @@
 """scripts/setup names what is missing, repeats after an interruption, and keeps what is there."""
-import ast
 import os
 import shutil
 import subprocess
@@ -106,17 +105,40 @@ def test_a_changed_requirement_is_set_up_anew(setup_script, venv, tmp_path, sour
     assert not setup_script.is_stamped("demo", setup_script.fingerprint("/usr/bin/python3", "", "kilted"))
 
 
-def test_everything_that_setup_py_names_has_a_pinned_version(source):
-    """Less the torch of a machine, which stays: a build without a pin is a build that breaks some day."""
+def test_everything_that_setup_py_names_has_a_pinned_version(setup_script, source):
+    """A build without a pin is a build that breaks some day."""
     lines = (source / "requirements" / "constraints.txt").read_text(encoding="utf-8").splitlines()
-    pinned = {line.split("==")[0].lower().replace("_", "-") for line in lines if "==" in line}
-    text = (source / "setup.py").read_text(encoding="utf-8")
-    names = set()
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.keyword) and node.arg in ("install_requires", "extras_require"):
-            for constant in ast.walk(node.value):
-                value = getattr(constant, "value", None)
-                if isinstance(value, str) and (">=" in value or value.startswith("types-")):
-                    names.add(value.split(">=")[0].split(";")[0].strip().lower())
-    assert {"numpy", "lightning"} < names
-    assert names - pinned == set()
+    pinned = {line.split("==")[0] for line in lines if "==" in line}
+    named = {line.split(">=")[0].lower() for line in setup_script.declared_requirements("test")}
+    assert {"numpy", "lightning", "pytest"} < named
+    assert named - pinned == set()
+
+
+@pytest.fixture
+def constraints(setup_script, tmp_path, monkeypatch):
+    """Pins of three packages, and a .venv to write the effective ones to."""
+    setup_script.VENV.mkdir()
+    requirements = tmp_path / "requirements"
+    requirements.mkdir()
+    (requirements / "constraints.txt").write_text("numpy==2.2.6\nscipy==1.17.1\ntorch==2.13.0\n")
+    monkeypatch.setattr(setup_script, "REQUIREMENTS", requirements)
+
+
+@pytest.mark.parametrize(
+    ("found", "torch"),
+    [
+        ({}, "2.13.0"),
+        ({"torch": "2.1.0a0+41361538.nv23.06"}, "2.1.0a0+41361538.nv23.06"),
+        ({"torch": "1.13.1"}, "2.13.0"),
+    ],
+    ids=["none", "a robot's own", "too old"],
+)
+def test_an_installed_torch_is_kept_when_it_will_do(setup_script, constraints, found, torch):
+    lines = setup_script.pins({"found": found}, keep=["torch"]).read_text().split()
+    assert sorted(lines) == ["numpy==2.2.6", "scipy==1.17.1", f"torch=={torch}"]
+
+
+def test_beside_a_ros_the_robots_numpy_decides(setup_script, constraints):
+    installed = {"found": {"numpy": "1.21.5", "cv2": "4.5.4"}}
+    lines = setup_script.pins(installed, keep=["numpy", "torch"], only=["torch"]).read_text().split()
+    assert sorted(lines) == ["numpy==1.21.5", "torch==2.13.0"]
