@@ -1,6 +1,6 @@
 """Start the emotion pipeline: composed in one process or node by node, with a source of its own or on a robot's camera.
 
-    ros2 launch siamese_emotion_ros emotion.launch.py image_topic:=/camera/image_raw
+    ros2 launch siamese_emotion_ros emotion.launch.py image:=/camera/image_raw
     ros2 launch siamese_emotion_ros emotion.launch.py source:=0
     ros2 launch siamese_emotion_ros emotion.launch.py --show-args
 """
@@ -22,8 +22,8 @@ SEPARATE = ("face_crop", "siamese_emotion")
 ARGUMENTS = {
     "source": ("", "Webcam (0), video, image or folder to publish; empty: a camera topic that exists.", (), "source"),
     "loop": ("false", "Begin again at the end of the source.", ("true", "false"), "loop"),
-    "image_topic": ("image_raw", "Topic of the camera's images, without the transport's name.", (), ""),
-    "image_transport": (
+    "image": ("image_raw", "Topic of the camera's images, without the transport's name.", (), ""),
+    "transport": (
         "", "raw or compressed; empty: as params_file says.", ("", "raw", "compressed"), "image_transport"),
     "device": ("", "auto, cpu, cuda or cuda:<number>; empty: as params_file says.", (), "device"),
     "model": ("", "Model file, in one of artifact_dirs; empty: as params_file says.", (), "model_path"),
@@ -67,7 +67,7 @@ def start_nodes(context):
             executable=executable,
             namespace=given["namespace"],
             parameters=[params_file, parameters],
-            remappings=[("image_raw", given["image_topic"])],
+            remappings=[("image_raw", given["image"])],
             arguments=[*arguments, "--ros-args", "--log-level", given["log_level"]],
             output="screen",
         )

@@ -4,6 +4,7 @@ import itertools
 import os
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -64,6 +65,15 @@ def portrait():
     picture = np.full((480, 640, 3), 90, np.uint8)
     picture[:, 64:576] = astronaut[:480]
     return picture
+
+
+@pytest.fixture(scope="session")
+def pictures():
+    """The module beside this one: importlib mode puts no test folder on the path."""
+    spec = importlib.util.spec_from_file_location("pictures", Path(__file__).with_name("pictures.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 # --- the graph ---
@@ -137,8 +147,7 @@ class Graph:
         from lifecycle_msgs.msg import Transition
         from lifecycle_msgs.srv import ChangeState
 
-        request = ChangeState.Request(transition=Transition(label=name))
-        request.transition.id = getattr(Transition, f"TRANSITION_{name.upper()}")
+        request = ChangeState.Request(transition=Transition(id=getattr(Transition, f"TRANSITION_{name.upper()}")))
         return self.call(ChangeState, f"{node.get_name()}/change_state", request).success
 
     def until_state(self, node, state):

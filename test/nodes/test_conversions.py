@@ -9,21 +9,16 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from siamese_emotion_ros.nodes.conversions import (
-    ENCODINGS, ImageError, ReusedImage, duration_message, image_from_message, image_message, latency_since,
+    ENCODINGS,
+    ImageError,
+    ReusedImage,
+    duration_message,
+    image_from_message,
+    image_message,
+    latency_since,
 )
 
 HEIGHT, WIDTH = 12, 16
-
-
-def message_of(encoding, rows, width=WIDTH, height=HEIGHT, padding=0, big_endian=False):
-    """A message whose `rows` (a 2-D array of bytes or 16-bit or float values) each end in `padding` bytes of rubbish."""
-    rows = np.ascontiguousarray(rows.astype(rows.dtype.newbyteorder(">" if big_endian else "<")))
-    raw = rows.view(np.uint8).reshape(len(rows), -1)
-    padded = np.concatenate([raw, np.full((len(raw), padding), 0xA5, np.uint8)], axis=1)
-    return Image(
-        height=height, width=width, encoding=encoding, is_bigendian=int(big_endian), step=padded.shape[1],
-        data=array("B", padded.tobytes()),
-    )
 
 
 @pytest.fixture
@@ -38,72 +33,14 @@ def grays(colors):
     return colors[:, :, 2].copy()
 
 
-def flat(picture):
-    return picture.reshape(len(picture), -1)
-
-
-def yuv(colors):
-    """Y, U and V planes by ITU-R BT.601 with video range, from the definition."""
-    blue, green, red = (colors[:, :, channel].astype(np.float64) for channel in range(3))
-    y = 16 + 0.257 * red + 0.504 * green + 0.098 * blue
-    u = 128 - 0.148 * red - 0.291 * green + 0.439 * blue
-    v = 128 + 0.439 * red - 0.368 * green - 0.071 * blue
-    return tuple(np.rint(plane).astype(np.uint8) for plane in (y, u, v))
-
-
-def mosaic(colors, pattern):
-    """What a sensor with this pattern of its first two rows, such as rggb, sees of a picture."""
-    channel = {"b": 0, "g": 1, "r": 2}
-    sensor = np.empty(colors.shape[:2], np.uint8)
-    for position, color in enumerate(pattern):
-        row, column = divmod(position, 2)
-        sensor[row::2, column::2] = colors[row::2, column::2, channel[color]]
-    return sensor
-
-
-def encoded(encoding, colors, grays):
-    """The rows of a message that shows `colors` (or `grays`) in this encoding, and what is expected back."""
-    y, u, v = yuv(colors)
-    wide = colors.astype(np.uint16) * 257
-    opaque = np.full((*grays.shape, 1), 255, np.uint8)
-    if encoding.startswith("bayer_"):
-        sensor = mosaic(colors, encoding[6:10])
-        return (sensor if encoding.endswith("8") else sensor.astype(np.uint16) * 257), colors
-    packed = np.empty((HEIGHT, WIDTH, 2), np.uint8)
-    chroma_first = encoding in ("yuv422", "uyvy")
-    packed[:, :, 1 if chroma_first else 0] = y
-    packed[:, 0::2, 0 if chroma_first else 1] = u[:, 0::2]
-    packed[:, 1::2, 0 if chroma_first else 1] = v[:, 0::2]
-    half = {name: plane[0::2, 0::2] for name, plane in (("u", u), ("v", v))}
-    pairs = {
-        "nv12": np.stack((half["u"], half["v"]), axis=2), "nv21": np.stack((half["v"], half["u"]), axis=2),
-        "nv24": np.stack((u, v), axis=2),
-    }
-    rows = {
-        "bgr8": flat(colors), "8UC3": flat(colors), "rgb8": flat(colors[:, :, ::-1]),
-        "bgra8": flat(np.concatenate((colors, opaque), axis=2)), "8UC4": flat(np.concatenate((colors, opaque), axis=2)),
-        "rgba8": flat(np.concatenate((colors[:, :, ::-1], opaque), axis=2)),
-        "bgr16": flat(wide), "16UC3": flat(wide), "rgb16": flat(wide[:, :, ::-1]),
-        "bgra16": flat(np.concatenate((wide, opaque.astype(np.uint16)), axis=2)),
-        "rgba16": flat(np.concatenate((wide[:, :, ::-1], opaque.astype(np.uint16)), axis=2)),
-        "mono8": grays, "8UC1": grays, "mono16": grays.astype(np.uint16) * 257, "16UC1": grays.astype(np.uint16) * 257,
-        "32FC1": grays.astype(np.float32) / 255,
-        "yuv422": flat(packed), "uyvy": flat(packed), "yuv422_yuy2": flat(packed), "yuyv": flat(packed),
-        "nv12": np.concatenate((y, pairs["nv12"].reshape(-1, WIDTH))),
-        "nv21": np.concatenate((y, pairs["nv21"].reshape(-1, WIDTH))),
-        "nv24": np.concatenate((y, pairs["nv24"].reshape(-1, WIDTH))),
-    }[encoding]
-    return rows, grays if encoding in ("mono8", "8UC1", "mono16", "16UC1", "32FC1") else colors
-
-
 def tolerance(encoding):
     return 14 if encoding.startswith(("bayer", "yuv", "uyvy", "yuyv", "nv")) else 1
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
-def test_every_encoding_shows_the_picture(encoding, colors, grays):
-    rows, expected = encoded(encoding, colors, grays)
-    image = image_from_message(message_of(encoding, rows))
+def test_every_encoding_shows_the_picture(pictures, encoding, colors, grays):
+    rows, expected = pictures.encoded(encoding, colors, grays)
+    image = image_from_message(pictures.message_of(encoding, rows))
     assert image.dtype == np.uint8 and image.shape == expected.shape
     # A mosaic knows less at the border, where it has neighbours on one side only.
     inner = np.s_[2:-2, 2:-2] if encoding.startswith("bayer") else np.s_[:]
@@ -113,15 +50,14 @@ def test_every_encoding_shows_the_picture(encoding, colors, grays):
 
 @pytest.mark.parametrize("encoding", [name for name in ENCODINGS if name != "nv24"])
 @pytest.mark.parametrize("padding", [4, 48])
-def test_padding_at_the_end_of_rows_changes_nothing(encoding, padding, colors, grays):
-    rows, _ = encoded(encoding, colors, grays)
-    np.testing.assert_array_equal(
-        image_from_message(message_of(encoding, rows, padding=padding)), image_from_message(message_of(encoding, rows))
-    )
+def test_padding_at_the_end_of_rows_changes_nothing(pictures, encoding, padding, colors, grays):
+    rows, _ = pictures.encoded(encoding, colors, grays)
+    padded = image_from_message(pictures.message_of(encoding, rows, padding=padding))
+    np.testing.assert_array_equal(padded, image_from_message(pictures.message_of(encoding, rows)))
 
 
-def test_padded_nv24_has_chroma_rows_of_two_steps(colors):
-    y, u, v = yuv(colors)
+def test_padded_nv24_has_chroma_rows_of_two_steps(pictures, colors):
+    y, u, v = pictures.yuv(colors)
     step = WIDTH + 8
     data = np.full((3 * HEIGHT, step), 0xA5, np.uint8)
     data[:HEIGHT, :WIDTH] = y
@@ -132,32 +68,32 @@ def test_padded_nv24_has_chroma_rows_of_two_steps(colors):
 
 @pytest.mark.parametrize("encoding", ["nv12", "nv21"])
 @pytest.mark.parametrize("step", [2 * WIDTH, WIDTH * 3 // 2])
-def test_unpadded_planes_are_read_whatever_the_driver_calls_a_step(encoding, step, colors, grays):
-    rows, _ = encoded(encoding, colors, grays)
-    message = message_of(encoding, rows)
+def test_unpadded_planes_are_read_whatever_the_driver_calls_a_step(pictures, encoding, step, colors, grays):
+    rows, _ = pictures.encoded(encoding, colors, grays)
+    message = pictures.message_of(encoding, rows)
     expected = image_from_message(message)
     message.step = step
     np.testing.assert_array_equal(image_from_message(message), expected)
 
 
 @pytest.mark.parametrize("encoding", ["mono16", "bgr16", "bayer_rggb16", "32FC1"])
-def test_big_endian_is_read_as_such(encoding, colors, grays):
-    rows, _ = encoded(encoding, colors, grays)
+def test_big_endian_is_read_as_such(pictures, encoding, colors, grays):
+    rows, _ = pictures.encoded(encoding, colors, grays)
     np.testing.assert_array_equal(
-        image_from_message(message_of(encoding, rows, big_endian=True, padding=8)),
-        image_from_message(message_of(encoding, rows)),
+        image_from_message(pictures.message_of(encoding, rows, big_endian=True, padding=8)),
+        image_from_message(pictures.message_of(encoding, rows)),
     )
 
 
 @pytest.mark.parametrize("encoding", ["bgr8", "mono8"])
 @pytest.mark.parametrize("padding", [0, 5])
-def test_what_needs_no_conversion_is_not_copied(encoding, padding, colors, grays):
-    message = message_of(encoding, encoded(encoding, colors, grays)[0], padding=padding)
+def test_what_needs_no_conversion_is_not_copied(pictures, encoding, padding, colors, grays):
+    message = pictures.message_of(encoding, pictures.encoded(encoding, colors, grays)[0], padding=padding)
     assert np.shares_memory(image_from_message(message), np.frombuffer(message.data, np.uint8))
 
 
-def test_data_beyond_the_last_row_is_ignored(grays):
-    message = message_of("mono8", grays)
+def test_data_beyond_the_last_row_is_ignored(pictures, grays):
+    message = pictures.message_of("mono8", grays)
     message.data.extend([1, 2, 3])
     np.testing.assert_array_equal(image_from_message(message), grays)
 
@@ -190,18 +126,18 @@ def spoilt(**changes):
         (spoilt(encoding="nv12", width=WIDTH, step=WIDTH * 3, height=11), "even width and height"),
     ],
 )
-def test_a_message_that_cannot_be_read_is_refused_with_the_reason(spoil, reason, colors):
+def test_a_message_that_cannot_be_read_is_refused_with_the_reason(pictures, spoil, reason, colors):
     with pytest.raises(ImageError, match=reason) as refusal:
-        image_from_message(spoil(message_of("bgr8", flat(colors))))
+        image_from_message(spoil(pictures.message_of("bgr8", pictures.flat(colors))))
     assert len(str(refusal.value)) < 500
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, -0.1, 3.7])
-def test_floats_that_are_no_grey_values_are_refused(value, grays):
+def test_floats_that_are_no_grey_values_are_refused(pictures, value, grays):
     floats = grays.astype(np.float32) / 255
     floats[3, 4] = value
     with pytest.raises(ImageError, match="32FC1"):
-        image_from_message(message_of("32FC1", floats))
+        image_from_message(pictures.message_of("32FC1", floats))
 
 
 # --- compressed ---

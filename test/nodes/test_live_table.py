@@ -22,8 +22,11 @@ VIEW = View(
 
 def test_the_live_view_shows_face_label_confidence_distances_latency_rate_and_progress():
     text = shown(render(VIEW))
-    for part in ("clip.mp4", "happiness", "80%", "happiness 0.31 0.50", "surprise 0.62", "12 ms", "unknown", "fear 2.50",
-                 "100/200", "29.7 fps", "3 replaced"):
+    expected = (
+        "clip.mp4", "happiness", "80%", "happiness 0.31 0.50", "surprise 0.62", "12 ms", "unknown", "fear 2.50", "100/200",
+        "29.7 fps", "3 replaced",
+    )
+    for part in expected:
         assert part in text, part
 
 
@@ -60,8 +63,11 @@ SUMMARY = {
 
 def test_the_summary_says_what_was_seen_and_where_it_lies():
     text = shown(summary(SUMMARY, "demo_output"))
-    for part in ("98 with a face (98%)", "happiness 99%", "fear 1%", "in 2 stretches", "12 ms median", "demo_output/annotated.mp4",
-                 "demo_output/summary.json", "the images' own"):
+    expected = (
+        "98 with a face (98%)", "happiness 99%", "fear 1%", "in 2 stretches", "12 ms median", "the images' own",
+        "demo_output/annotated.mp4", "demo_output/summary.json",
+    )
+    for part in expected:
         assert part in text, part
     assert "contact sheet" not in text
 

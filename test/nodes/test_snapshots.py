@@ -51,7 +51,9 @@ def test_folders_are_searched_in_their_order(folders):
     assert resolve_artifact("model_path", "deep/two", [str(outside), str(inside)]) == inside / "deep" / "two"
 
 
-@pytest.mark.parametrize("name", ["../outside/three", "link_out", "{outside}/three", "deep/../../outside/three", "/etc/passwd"])
+@pytest.mark.parametrize(
+    "name", ["../outside/three", "link_out", "{outside}/three", "deep/../../outside/three", "/etc/passwd"]
+)
 def test_what_lies_outside_is_refused_whatever_way_it_is_written(folders, name):
     inside, outside = folders
     with pytest.raises(ArtifactError, match="outside artifact_dirs"):

@@ -76,7 +76,9 @@ def test_a_video_gives_all_its_frames_at_its_rate_and_again_after_a_rewind(video
 @pytest.mark.parametrize(
     ("name", "content", "reason"),
     [
-        ("missing.mp4", None, "no such file"), ("empty.mp4", b"", "not a video"), ("text.mp4", b"hello " * 100, "not a video"),
+        ("missing.mp4", None, "no such file"),
+        ("empty.mp4", b"", "not a video"),
+        ("text.mp4", b"hello " * 100, "not a video"),
         ("cut.png", b"\x89PNG\r\n\x1a\n", "not an image"),
     ],
 )
