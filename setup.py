@@ -27,7 +27,7 @@ EXTRAS_REQUIRE = {
     ],
     "train": ["lightning>=2.1,<3", "scikit-learn>=1.0", "tensorboard>=2.10", "torchmetrics>=1.0,<2"],
     "eval": ["jinja2>=3.0", "matplotlib>=3.5", "scikit-learn>=1.0"],
-    "onnx": ["onnx>=1.15", "onnxruntime>=1.16", "onnxscript>=0.1"],
+    "onnx": ["onnx>=1.15", "onnxruntime>=1.16"],
     "test": [
         "hypothesis>=6.80",
         "import-linter>=2.0",
