@@ -32,7 +32,7 @@ class EmotionOverlay(StreamNode):
     def __init__(self, **kwargs: Any) -> None:
         self._publisher: Any = None
         self._timer: Any = None
-        self._subscriptions: List[Any] = []
+        self._heard: List[Any] = []
         self._worker: Optional[Worker] = None
         super().__init__(PARAMETERS, **kwargs)
 
@@ -62,9 +62,9 @@ class EmotionOverlay(StreamNode):
 
     def _look(self) -> None:
         watched = self._publisher.get_subscription_count() > 0
-        if watched and not self._subscriptions:
+        if watched and not self._heard:
             self._watch()
-        elif not watched and self._subscriptions:
+        elif not watched and self._heard:
             self._unwatch()
 
     def _watch(self) -> None:
@@ -73,7 +73,7 @@ class EmotionOverlay(StreamNode):
         self._worker = Worker(mailbox, self._take, self.stream_failed, self.get_name())
         images = QoSProfile(depth=5, reliability=QoSReliabilityPolicy.BEST_EFFORT)
         image_type, topic = image_topic(self)
-        self._subscriptions = [
+        self._heard = [
             self.subscription(image_type, topic, images, lambda message: mailbox.put(("image", message))),
             self.subscription(FaceCropArray, "faces", result_qos(), lambda message: mailbox.put(("faces", message))),
             self.subscription(
@@ -82,9 +82,9 @@ class EmotionOverlay(StreamNode):
         ]
 
     def _unwatch(self) -> None:
-        for subscription in self._subscriptions:
+        for subscription in self._heard:
             self.destroy_subscription(subscription)
-        self._subscriptions = []
+        self._heard = []
         if self._worker is not None:
             self._worker.stop()
             self._worker = None

@@ -23,8 +23,8 @@ VIEW = View(
 def test_the_live_view_shows_face_label_confidence_distances_latency_rate_and_progress():
     text = shown(render(VIEW))
     expected = (
-        "clip.mp4", "happiness", "80%", "happiness 0.31 0.50", "surprise 0.62", "12 ms", "unknown", "fear 2.50", "100/200",
-        "29.7 fps", "3 replaced",
+        "clip.mp4", "happiness", "80%", "happiness 0.31 0.50", "surprise 0.62", "12 ms", "unknown", "fear 2.50",
+        "100/200", "29.7 fps", "3 replaced",
     )
     for part in expected:
         assert part in text, part

@@ -1,0 +1,111 @@
+import numpy as np
+import pytest
+from builtin_interfaces.msg import Time
+from sensor_msgs.msg import Image
+from siamese_emotion_ros.msg import EmotionStamped, FaceCrop, FaceCropArray
+from std_msgs.msg import Header
+
+from siamese_emotion_ros.nodes.conversions import image_from_message, image_message
+from siamese_emotion_ros.nodes.emotion_overlay import EmotionOverlay
+
+
+def header(stamp):
+    return Header(stamp=Time(sec=stamp), frame_id="eye")
+
+
+def faces(stamp, *ids):
+    return FaceCropArray(header=header(stamp), faces=[FaceCrop(face_id=face_id) for face_id in ids])
+
+
+def emotion(stamp, face_id, face_count=1):
+    message = EmotionStamped(
+        header=header(stamp), face_id=face_id, face_count=face_count, label="happiness", confidence=0.8,
+        classes=["happiness", "fear"], class_scores=[0.8, 0.2],
+    )
+    message.roi.x_offset, message.roi.y_offset, message.roi.width, message.roi.height = 60, 40, 50, 50
+    return message
+
+
+@pytest.fixture
+def overlay(graph):
+    graph.node_under_test = graph.start(EmotionOverlay)
+    graph.until_state(graph.node_under_test, "active")
+    return graph.node_under_test
+
+
+@pytest.fixture
+def publishers(graph):
+    return {
+        "image": graph.publisher(Image, "image_raw"), "faces": graph.publisher(FaceCropArray, "faces"),
+        "emotion": graph.publisher(EmotionStamped, "emotion"),
+    }
+
+
+def watch(graph, publishers):
+    watcher = []
+    subscription = graph.node.create_subscription(Image, "image_overlay", watcher.append, 10)
+    graph.until(lambda: all(publisher.get_subscription_count() for publisher in publishers.values()), "it to subscribe")
+    return watcher, subscription
+
+
+PICTURE = np.full((240, 320, 3), 70, np.uint8)
+
+
+def test_the_camera_is_subscribed_to_only_while_somebody_watches(graph, overlay, publishers):
+    assert publishers["image"].get_subscription_count() == 0
+    for _ in range(2):
+        _, subscription = watch(graph, publishers)
+        graph.node.destroy_subscription(subscription)
+        for topic, publisher in publishers.items():
+            graph.until(lambda publisher=publisher: not publisher.get_subscription_count(), f"no interest in {topic}")
+
+
+@pytest.mark.parametrize("order", ["image faces emotion", "emotion faces image", "faces emotion image"])
+def test_the_emotions_are_drawn_on_the_image_they_belong_to(graph, overlay, publishers, order):
+    watcher, _ = watch(graph, publishers)
+    # An older image whose emotions never come must not be drawn in its place.
+    publishers["image"].publish(image_message(header(1), PICTURE + 100))
+    messages = {"image": image_message(header(2), PICTURE), "faces": faces(2, 1), "emotion": emotion(2, 1)}
+    for kind in order.split():
+        publishers[kind].publish(messages[kind])
+    graph.until(lambda: watcher, "the drawn image")
+    assert watcher[0].header == header(2) and watcher[0].encoding == "bgr8"
+    drawn = image_from_message(watcher[0])
+    assert drawn.shape == PICTURE.shape
+    changed = (drawn != PICTURE).any(axis=2)
+    assert changed[35:95, 55:115].any(), "something is drawn where the face is"
+    assert not changed[200:].any(), "and nothing far from it"
+
+
+def test_an_image_without_a_face_is_shown_as_it_is(graph, overlay, publishers):
+    watcher, _ = watch(graph, publishers)
+    publishers["image"].publish(image_message(header(3), PICTURE))
+    publishers["faces"].publish(faces(3))
+    graph.until(lambda: watcher, "the image")
+    np.testing.assert_array_equal(image_from_message(watcher[0]), PICTURE)
+
+
+def test_a_gray_image_gets_coloured_drawings(graph, overlay, publishers):
+    watcher, _ = watch(graph, publishers)
+    for kind, message in (
+        ("image", image_message(header(4), PICTURE[:, :, 0])), ("faces", faces(4, 1)), ("emotion", emotion(4, 1))
+    ):
+        publishers[kind].publish(message)
+    graph.until(lambda: watcher, "the drawn image")
+    drawn = image_from_message(watcher[0])
+    assert drawn.shape == (240, 320, 3) and (drawn[:, :, 0] != drawn[:, :, 2]).any()
+
+
+def test_two_faces_wait_for_each_other_and_a_bad_image_costs_one_line(graph, log, overlay, publishers):
+    watcher, _ = watch(graph, publishers)
+    publishers["image"].publish(Image(header=header(5), width=4, height=4, step=12, encoding="bgr8"))
+    publishers["faces"].publish(faces(5))
+    graph.until(lambda: any("0 bytes of data" in text for _, text in log), "a line about it")
+    publishers["image"].publish(image_message(header(6), PICTURE))
+    publishers["faces"].publish(faces(6, 1, 2))
+    publishers["emotion"].publish(emotion(6, 1, 2))
+    publishers["image"].publish(image_message(header(7), PICTURE))
+    publishers["faces"].publish(faces(7))
+    publishers["emotion"].publish(emotion(6, 2, 2))
+    graph.until(lambda: len(watcher) == 2, "both images")
+    assert [image.header.stamp.sec for image in watcher] == [6, 7]
