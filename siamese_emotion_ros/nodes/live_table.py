@@ -110,10 +110,8 @@ def summary(summary: Dict[str, Any], folder: str) -> RenderableType:
     lost = summary["frames_unanswered"]
     facts.add_row("stamps", "the images' own" if summary.get("stamps_equal") else Text("differ", style="bold red"))
     facts.add_row("unanswered", Text(f"{lost} frames", style="yellow") if lost else "none")
-    for name in ("video", "contact_sheet"):
-        if summary[name]:
-            facts.add_row(name.replace("_", " "), f"{folder}/{summary[name]}")
-    facts.add_row("summary", f"{folder}/summary.json")
+    facts.add_row("left in", Text(f"{folder.rstrip('/')}/", style="bold", overflow="fold"))
+    facts.add_row("", "  ".join(name for name in (summary["video"], summary["contact_sheet"], "summary.json") if name))
     title = Text("done", style="bold white")
     return Panel(facts, title=title, title_align="left", border_style="#4b5563", padding=(1, 2))
 

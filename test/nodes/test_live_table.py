@@ -65,11 +65,11 @@ def test_the_summary_says_what_was_seen_and_where_it_lies():
     text = shown(summary(SUMMARY, "demo_output"))
     expected = (
         "98 with a face (98%)", "happiness 99%", "fear 1%", "in 2 stretches", "12 ms median", "the images' own",
-        "demo_output/annotated.mp4", "demo_output/summary.json",
+        "demo_output/", "annotated.mp4  summary.json",
     )
     for part in expected:
         assert part in text, part
-    assert "contact sheet" not in text
+    assert "None" not in text
 
 
 def test_the_summary_of_nothing_is_a_summary():

@@ -1,0 +1,209 @@
+"""The launch file: what it names is installed, every argument does what it says, and it runs where launch_ros is."""
+import ast
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+PACKAGE = "siamese_emotion_ros"
+
+pytest.importorskip("rclpy")
+from ament_index_python.packages import (  # noqa: E402 - not without rclpy's distribution
+    PackageNotFoundError,
+    get_package_prefix,
+    get_package_share_directory,
+)
+
+try:
+    PREFIX = Path(get_package_prefix(PACKAGE))
+except PackageNotFoundError:
+    pytest.skip("the package is not installed: these tests look at the installed tree", allow_module_level=True)
+
+LAUNCH_FILE = Path(get_package_share_directory(PACKAGE), "launch", "emotion.launch.py")
+
+
+# --- without launch: what the file names, read from its source ---
+
+
+@pytest.fixture(scope="module")
+def constants():
+    """The literals that the launch file assigns at its top."""
+    values = {}
+    for statement in ast.parse(LAUNCH_FILE.read_text(encoding="utf-8")).body:
+        if isinstance(statement, ast.Assign):
+            (target,) = statement.targets
+            names = [name.id for name in (target.elts if isinstance(target, ast.Tuple) else [target])]
+            value = ast.literal_eval(statement.value)
+            values.update(zip(names, value if isinstance(target, ast.Tuple) else [value]))
+    return values
+
+
+@pytest.fixture(scope="module")
+def tables():
+    from siamese_emotion_ros.nodes.reference import TABLES
+
+    return {table.node_name: table for table in TABLES}
+
+
+def executables(constants):
+    return {constants["SOURCE"], constants["COMPOSED"], constants["OVERLAY"], *constants["SEPARATE"]}
+
+
+def test_every_executable_that_is_launched_is_installed_and_can_be_run(constants):
+    assert constants["PACKAGE"] == PACKAGE
+    for name in executables(constants):
+        file = PREFIX / "lib" / PACKAGE / name
+        assert file.is_file() and os.access(file, os.X_OK), name
+        assert importlib.util.find_spec(f"{PACKAGE}.nodes.{name}"), name
+
+
+def test_every_node_of_ours_can_be_launched(constants, tables):
+    assert set(tables) <= executables(constants)
+
+
+def test_every_parameter_that_an_argument_sets_is_declared_by_a_node(constants, tables):
+    declared = {name for table in tables.values() for name in table.specs} | {"use_sim_time"}
+    for argument, (_, _, _, parameter) in constants["ARGUMENTS"].items():
+        assert not parameter or parameter in declared, argument
+
+
+def test_every_argument_has_a_description_and_its_default_is_among_its_choices(constants):
+    for name, (default, description, choices, _) in constants["ARGUMENTS"].items():
+        assert len(description) > 10 and description.endswith("."), name
+        assert not choices or default in choices, name
+
+
+def test_the_parameter_file_is_installed_and_holds_the_nodes_defaults(constants, tables):
+    """Each value in the file is the declared default, and nothing but artifact_dirs and autostart is left out."""
+    file = Path(get_package_share_directory(PACKAGE), constants["PARAMS_FILE"])
+    content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    assert set(content) == {f"/**/{name}" for name in tables}
+    for node, section in content.items():
+        specs = tables[node.rpartition("/")[2]].specs
+        values = flat(section["ros__parameters"])
+        assert values == {name: specs[name].default_value() for name in values}
+        assert set(specs) - set(values) <= {"artifact_dirs", "autostart"}
+
+
+def flat(values, prefix=""):
+    result = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            result.update(flat(value, f"{prefix}{name}."))
+        else:
+            result[prefix + name] = value
+    return result
+
+
+# --- with launch: what each argument comes to ---
+
+with_launch = pytest.mark.skipif(importlib.util.find_spec("launch_ros") is None, reason="launch_ros is not installed")
+
+
+def described(**arguments):
+    """What would be started: by executable, the parameters (merged), remappings, namespace and command line."""
+    from launch_ros.utilities import evaluate_parameters
+
+    import launch
+
+    spec = importlib.util.spec_from_file_location("emotion_launch", LAUNCH_FILE)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    context = launch.LaunchContext()
+    description = module.generate_launch_description()
+    for action in description.entities[:-1]:
+        context.launch_configurations[action.name] = arguments.get(action.name, action.default_value[0].text)
+    nodes = {}
+    for node in module.start_nodes(context):
+        file, given = evaluate_parameters(context, node._Node__parameters)
+        nodes[node.node_executable] = {
+            "file": str(file), "parameters": dict(given), "namespace": node._Node__node_namespace,
+            "remappings": [tuple(part[0].text for part in pair) for pair in node._Node__remappings],
+            "arguments": list(node._Node__arguments),
+        }
+    return nodes
+
+
+@with_launch
+def test_by_default_the_composed_pipeline_listens_to_a_camera():
+    nodes = described()
+    assert list(nodes) == ["emotion_pipeline"]
+    pipeline = nodes["emotion_pipeline"]
+    assert pipeline["file"] == f"{get_package_share_directory(PACKAGE)}/config/emotion.yaml"
+    assert pipeline["parameters"] == {"use_sim_time": False}
+    assert pipeline["remappings"] == [("image_raw", "image_raw")]
+    assert "--no-overlay" not in pipeline["arguments"]
+
+
+@with_launch
+def test_separate_nodes_and_their_overlay():
+    assert list(described(composed="false")) == ["face_crop", "siamese_emotion", "emotion_overlay"]
+    assert list(described(composed="false", overlay="false")) == ["face_crop", "siamese_emotion"]
+    assert "--no-overlay" in described(overlay="false")["emotion_pipeline"]["arguments"]
+
+
+@with_launch
+def test_a_source_is_started_with_what_concerns_it():
+    nodes = described(source="clip.mp4", loop="true", autostart="false", use_sim_time="true", model="m")
+    assert list(nodes) == ["image_source", "emotion_pipeline"]
+    assert nodes["image_source"]["parameters"] == {
+        "source": "clip.mp4", "loop": True, "autostart": False, "use_sim_time": True
+    }
+    assert nodes["emotion_pipeline"]["parameters"] == {"model_path": "m", "autostart": False, "use_sim_time": True}
+
+
+@with_launch
+@pytest.mark.parametrize("composed", ["true", "false"])
+def test_every_other_argument_reaches_every_node(composed):
+    nodes = described(
+        composed=composed, image="/camera/color", transport="compressed", device="cpu", model="m", gallery="g",
+        artifact_dirs="/a:/b", params_file="/my.yaml", namespace="robot", log_level="debug",
+    )
+    for node in nodes.values():
+        assert node["file"] == "/my.yaml"
+        assert node["parameters"] == {
+            "image_transport": "compressed", "device": "cpu", "model_path": "m", "gallery_path": "g",
+            "artifact_dirs": ("/a", "/b"), "use_sim_time": False,
+        } or list(node["parameters"]["artifact_dirs"]) == ["/a", "/b"]
+        assert node["remappings"] == [("image_raw", "/camera/color")]
+        assert node["namespace"] == "robot"
+        assert node["arguments"][-2:] == ["--log-level", "debug"]
+
+
+@with_launch
+def test_the_launch_file_runs_and_ends_on_ctrl_c(tmp_path):
+    """ros2 launch's own engine, our real executables: every process comes up and ends cleanly."""
+    program = (
+        "import sys, launch\n"
+        "from launch.launch_description_sources import PythonLaunchDescriptionSource\n"
+        "service = launch.LaunchService()\n"
+        "arguments = [tuple(text.split(':=')) for text in sys.argv[2:]]\n"
+        "service.include_launch_description(launch.LaunchDescription([launch.actions.IncludeLaunchDescription(\n"
+        "    PythonLaunchDescriptionSource(sys.argv[1]), launch_arguments=arguments)]))\n"
+        "sys.exit(service.run())\n"
+    )
+    log = tmp_path / "log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-c", program, str(LAUNCH_FILE), f"source:={tmp_path}/none.mp4", "composed:=false",
+             "namespace:=launched", "gallery:=missing.safetensors"],
+            stdout=output, stderr=subprocess.STDOUT, env={**os.environ, "ROS_LOG_DIR": str(tmp_path)},
+        )
+    wanted = ("launched.image_source]: cannot configure", "launched.siamese_emotion]: cannot configure",
+              "launched.face_crop]: finds faces")
+    try:
+        end = time.monotonic() + 90
+        while not all(text in log.read_text("utf-8", "replace") for text in wanted):
+            assert time.monotonic() < end and process.poll() is None, log.read_text("utf-8", "replace")
+            time.sleep(0.1)
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(60)
+    text = log.read_text("utf-8", "replace")
+    assert text.count("process has finished cleanly") == 4, text
