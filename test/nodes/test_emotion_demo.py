@@ -123,7 +123,7 @@ def cmdline(pid):
 
 
 def test_ctrl_c_ends_demo_and_children_and_still_writes_the_summary(demo, clip, tmp_path):
-    process = demo("--source", str(clip), "--rate", "4")
+    process = demo("--source", str(clip), "--rate", "1")
     line = ""
     while "face 1" not in line:
         line = process.stdout.readline()
