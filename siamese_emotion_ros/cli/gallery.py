@@ -25,8 +25,8 @@ def build(
     split: str = typer.Option("official", help="How the data set is split; the anchors come from its train part."),
     seed: int = typer.Option(0, help="Seed of the split and of the condensation."),
     classes: str = typer.Option("seven", help="Label set (a, b, seven, eight) or emotions as anger,happiness,neutral."),
-    per_class: Optional[int] = typer.Option(None, help="Keep at most this many anchors of each class (default: all)."),
-    method: str = typer.Option("kmeans", help="How anchors are condensed to --per-class: kmeans or random."),
+    anchors: Optional[int] = typer.Option(None, help="Keep about this many, emotions in proportion (default: all)."),
+    method: str = typer.Option("random", help="How they are condensed to --anchors: random or kmeans."),
     k: int = typer.Option(15, help="Neighbours that vote."),
     known_share: Optional[float] = typer.Option(
         None, help="Calibrate the unknown threshold: this share of the rightly named val faces stays known (0.99)."
@@ -41,13 +41,13 @@ def build(
     """Embed the training faces of a data set as a gallery, condensed and calibrated when asked."""
     with reported():
         _build(
-            model, dataset, root, output, split, seed, classes, per_class, method, k, known_share, image_size, half,
+            model, dataset, root, output, split, seed, classes, anchors, method, k, known_share, image_size, half,
             device, force,
         )
 
 
 def _build(
-    model: Path, dataset: str, root: Path, output: Path, split: str, seed: int, classes: str, per_class: Optional[int],
+    model: Path, dataset: str, root: Path, output: Path, split: str, seed: int, classes: str, anchors: Optional[int],
     method: str, k: int, known_share: Optional[float], image_size: Optional[int], half: bool, device: str, force: bool,
 ) -> None:
     from dataclasses import replace
@@ -79,9 +79,9 @@ def _build(
         built = build_gallery(
             embedder, train.faces, train.labels, train.classes, train.names, k, image_size=image_size
         )
-    if per_class is not None:
-        with console.status(f"condensing to {per_class} anchors per class"):
-            built = condense(built, per_class, method, seed)
+    if anchors is not None:
+        with console.status(f"condensing to {anchors} anchors"):
+            built = condense(built, anchors, method, seed)
     if known_share is not None:
         val = faces.select(parts["val"])
         with console.status(f"calibrating the threshold on {len(val)} faces"):
@@ -89,7 +89,7 @@ def _build(
             built = replace(built, threshold=threshold)
     fingerprint = write_gallery(output, built, half)
 
-    table = Table(title=f"{output}  ({output.stat().st_size / 1e6:.1f} MB, {fingerprint[:12]})")
+    table = Table()
     table.add_column("emotion")
     table.add_column("anchors", justify="right")
     for label, count in zip(built.classes, built.counts):
@@ -97,3 +97,4 @@ def _build(
     console.print(table)
     known = "never unknown" if built.threshold is None else f"unknown beyond {built.threshold:.3g}"
     console.print(f"k {built.k}, {known}, for model {embedder.fingerprint[:12]}")
+    console.print(f"wrote {output} ({output.stat().st_size / 1e6:.1f} MB, {fingerprint[:12]})", soft_wrap=True)

@@ -10,22 +10,25 @@ from siamese_emotion_ros.recognition.gallery import Gallery
 METHODS = ("kmeans", "random")
 
 
-def condense(gallery: Gallery, per_class: int, method: str = "kmeans", seed: int = 0) -> Gallery:
-    """At most `per_class` anchors for each class.
+def condense(gallery: Gallery, anchors: int, method: str = "random", seed: int = 0) -> Gallery:
+    """About `anchors` anchors, each class in its present proportion and with at least one.
 
-    `kmeans` replaces a class by the means of its clusters (named `<class>/prototype<i>`, without images; needs
-    scikit-learn); `random` keeps a seeded draw of the anchors themselves. ValueError for an unknown method or a
-    per_class below 1.
+    Proportions stay because a vote counts anchors: as many of each class would take the frequency of emotions out of
+    it. `random` keeps a seeded draw of the anchors themselves; `kmeans` replaces a class by the means of its clusters
+    (named `<class>/prototype<i>`, without images; needs scikit-learn). ValueError for an unknown method or fewer
+    anchors than classes.
     """
     if method not in METHODS:
         raise ValueError(f"unknown condensation method {method!r}: expected one of {', '.join(METHODS)}")
-    if per_class < 1:
-        raise ValueError(f"per_class is {per_class}: expected at least 1 anchor per class")
+    if anchors < len(gallery.classes):
+        raise ValueError(f"anchors is {anchors}: expected at least {len(gallery.classes)}, one for each class")
+    shares = np.maximum(1, np.rint(gallery.counts * (anchors / len(gallery))).astype(int))
     members = [np.flatnonzero(gallery.labels == label) for label in range(len(gallery.classes))]
     if method == "random":
         random = np.random.default_rng(seed)
-        return gallery.select(np.concatenate([np.sort(random.permutation(rows)[:per_class]) for rows in members]))
-    prototypes = [_cluster_means(gallery.embeddings[rows], per_class, seed) for rows in members]
+        draws = [np.sort(random.permutation(rows)[:share]) for rows, share in zip(members, shares)]
+        return gallery.select(np.concatenate(draws))
+    prototypes = [_cluster_means(gallery.embeddings[rows], share, seed) for rows, share in zip(members, shares)]
     labels = np.repeat(np.arange(len(prototypes)), [len(means) for means in prototypes])
     names = tuple(
         f"{label}/prototype{i}" for label, means in zip(gallery.classes, prototypes) for i in range(len(means))

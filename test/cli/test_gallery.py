@@ -59,7 +59,7 @@ def test_the_gallery_names_the_faces_it_was_built_from(model, folder, tmp_path):
 
 def test_condensed_half_and_calibrated(model, folder, tmp_path):
     output = tmp_path / "g.safetensors"
-    result = build(model, folder, output, "--per-class", "4", "--k", "3", "--half", "--known-share", "0.9")
+    result = build(model, folder, output, "--anchors", "12", "--k", "3", "--half", "--known-share", "0.9")
     assert result.exit_code == 0, result.output
     gallery = read_gallery(output)
     assert gallery.counts.tolist() == [4, 4, 4]
@@ -72,14 +72,15 @@ def test_condensed_half_and_calibrated(model, folder, tmp_path):
         (("--known-share", "95"), "--known-share is 95"),
         (("--method", "magic"), "unknown condensation method 'magic'"),
         (("--k", "500"), "k is 500"),
+        (("--anchors", "2"), "anchors is 2"),
         (("--device", "tpu"), "device is 'tpu'"),
         (("--split", "random"), "random"),
     ],
 )
 def test_what_cannot_be_built_is_one_line_and_no_file(model, folder, tmp_path, more, reason):
     output = tmp_path / "g.safetensors"
-    per_class = ("--per-class", "4") if "--method" in more else ()
-    result = build(model, folder, output, *per_class, *more)
+    anchors = ("--anchors", "12") if "--method" in more else ()
+    result = build(model, folder, output, *anchors, *more)
     assert result.exit_code == 2
     assert reason in result.output
     assert not output.exists()

@@ -108,10 +108,20 @@ def test_restricting_keeps_the_anchors_of_the_classes_in_the_order_asked(gallery
 
 
 @pytest.mark.parametrize("method", ["kmeans", "random"])
+def test_condensing_keeps_proportions_and_every_class(model, method):
+    random = np.random.default_rng(0)
+    labels = np.repeat([0, 1, 2], [60, 39, 1])
+    gallery = made_up_gallery(model, random.normal(size=(100, 4)), labels)
+    assert condense(gallery, 10, method).counts.tolist() == [6, 4, 1]
+    with pytest.raises(ValueError, match="anchors is 2: expected at least 3"):
+        condense(gallery, 2, method)
+
+
+@pytest.mark.parametrize("method", ["kmeans", "random"])
 def test_condensing_keeps_every_class_small_and_near_its_own(gallery, method):
-    condensed = condense(gallery, 4, method)
+    condensed = condense(gallery, 12, method)
     assert condensed.counts.tolist() == [4, 4, 4]
-    assert condense(gallery, 4, method).fingerprint == condensed.fingerprint
+    assert condense(gallery, 12, method).fingerprint == condensed.fingerprint
     low, high = gallery.embeddings.min(axis=0), gallery.embeddings.max(axis=0)
     assert np.all(condensed.embeddings >= low - 1e-5) and np.all(condensed.embeddings <= high + 1e-5)
     if method == "random":
