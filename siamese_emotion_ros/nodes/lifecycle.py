@@ -276,12 +276,16 @@ def run(factories: Sequence[Callable[[], StreamNode]], args: Optional[List[str]]
     executor = MultiThreadedExecutor(num_threads=2 * len(nodes))
     for node in nodes:
         executor.add_node(node)
+    # The executor comes back from waiting only with something to do, so being asked to stop is made something to do.
+    wake = nodes[0].create_guard_condition(lambda: None)
     spinning = threading.Thread(target=_spin, args=(executor, stop), name="executor", daemon=True)
     spinning.start()
     stop.wait()
-    executor.shutdown()
+    wake.trigger()
     spinning.join()
+    # Not executor.shutdown(): it takes the executor apart under callbacks that are just ending, which then complain.
     for node in nodes:
+        executor.remove_node(node)
         node.close()
         node.destroy_node()
     rclpy.try_shutdown()
@@ -303,7 +307,7 @@ def _make_room_for_images() -> None:
 def _spin(executor: MultiThreadedExecutor, stop: threading.Event) -> None:
     while rclpy.ok() and not stop.is_set():
         try:
-            executor.spin()
+            executor.spin_once()
         except (ExternalShutdownException, ShutdownException):
             break
         except Exception as error:  # a fault in one callback is no reason to leave the robot without eyes
