@@ -1,5 +1,8 @@
-"""What every test runs in: a ROS 2 graph of its own, which neither sees nor disturbs other nodes."""
+"""Each test run has a ROS 2 graph of its own and leaves the machine's other work alone."""
 import os
+
+# Threads of OpenMP (torch, scikit-learn) that spin while they wait bring a machine with more work than cores to a standstill.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 # Domains 1 to 101 have ports outside the range from which Linux gives out ephemeral ones.
 os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 101))
