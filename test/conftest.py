@@ -1,7 +1,7 @@
 """Each test run has a ROS 2 graph of its own and leaves the machine's other work alone."""
 import os
 
-# Threads of OpenMP (torch, scikit-learn) that spin while they wait bring a machine with more work than cores to a standstill.
+# Threads of OpenMP (torch, scikit-learn) that spin while they wait bring a busy machine to a standstill.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 # Domains 1 to 101 have ports outside the range from which Linux gives out ephemeral ones.
