@@ -172,7 +172,11 @@ class Audience:
         return self._pairing.waiting
 
     def stop(self) -> None:
-        """Hear no more, and record what waits as it is."""
+        """Hear no more; what waits is left out, as when somebody quits. May be called twice."""
+        self._worker.stop()
+
+    def finish(self) -> None:
+        """Hear no more, and record what waits as it is: the source has ended, and no answer will come."""
         self._worker.stop()
         for frame in self._pairing.flush():
             self._show(frame)
@@ -275,6 +279,8 @@ def run_demo(options: argparse.Namespace, console: Console) -> Dict[str, Any]:
         try:
             with _shown(view, console), _keys(quitting):
                 children += _start(options, source, namespace, depth, Path(scratch))
+                # On a machine that cannot do everything at once the answers come first, and the recording after them.
+                os.nice(5)
                 for name in ("face_crop", "siamese_emotion", "image_source"):
                     node.transition(name, Transition.TRANSITION_CONFIGURE, children)
                 for name in ("face_crop", "siamese_emotion", "image_source"):
@@ -282,6 +288,8 @@ def run_demo(options: argparse.Namespace, console: Console) -> Dict[str, Any]:
                 view.note = "waiting for the first image …"
                 audience.heard_last = time.monotonic()
                 _listen(audience, source, children, quitting, options.seconds)
+            if audience.ended:
+                audience.finish()
         finally:
             for child in reversed(children):
                 child.end()
