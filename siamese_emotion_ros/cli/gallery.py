@@ -25,7 +25,11 @@ def build(
     split: str = typer.Option("official", help="How the data set is split; the anchors come from its train part."),
     seed: int = typer.Option(0, help="Seed of the split and of the condensation."),
     classes: str = typer.Option("seven", help="Label set (a, b, seven, eight) or emotions as anger,happiness,neutral."),
-    anchors: Optional[int] = typer.Option(None, help="Keep about this many, emotions in proportion (default: all)."),
+    anchors: Optional[int] = typer.Option(None, help="Keep about this many (default: all)."),
+    balance: float = typer.Option(0.0, help="Condensed: 0 keeps the emotions' proportions, 1 gives all equally many."),
+    confirmed: bool = typer.Option(
+        False, "--confirmed", help="Anchors are only faces whose label the FER+ majority confirms."
+    ),
     method: str = typer.Option("random", help="How they are condensed to --anchors: random or kmeans."),
     k: int = typer.Option(15, help="Neighbours that vote."),
     known_share: Optional[float] = typer.Option(
@@ -41,14 +45,15 @@ def build(
     """Embed the training faces of a data set as a gallery, condensed and calibrated when asked."""
     with reported():
         _build(
-            model, dataset, root, output, split, seed, classes, anchors, method, k, known_share, image_size, half,
-            device, force,
+            model, dataset, root, output, split, seed, classes, anchors, balance, confirmed, method, k, known_share,
+            image_size, half, device, force,
         )
 
 
 def _build(
     model: Path, dataset: str, root: Path, output: Path, split: str, seed: int, classes: str, anchors: Optional[int],
-    method: str, k: int, known_share: Optional[float], image_size: Optional[int], half: bool, device: str, force: bool,
+    balance: float, confirmed: bool, method: str, k: int, known_share: Optional[float], image_size: Optional[int],
+    half: bool, device: str, force: bool,
 ) -> None:
     from dataclasses import replace
 
@@ -56,6 +61,7 @@ def _build(
     from rich.table import Table
 
     from siamese_emotion_ros.cli.loading import load_faces
+    from siamese_emotion_ros.datasets.ferplus import keep_confirmed
     from siamese_emotion_ros.datasets.splits import split as split_faces
     from siamese_emotion_ros.recognition.artifacts import write_gallery
     from siamese_emotion_ros.recognition.calibration import threshold_keeping
@@ -74,6 +80,8 @@ def _build(
     parts = split_faces(faces, split, seed)
 
     train = faces.select(parts["train"])
+    if confirmed:
+        train = keep_confirmed(train)
     console = Console()
     with console.status(f"embedding {len(train)} faces"):
         built = build_gallery(
@@ -81,7 +89,7 @@ def _build(
         )
     if anchors is not None:
         with console.status(f"condensing to {anchors} anchors"):
-            built = condense(built, anchors, method, seed)
+            built = condense(built, anchors, method, seed, balance)
     if known_share is not None:
         val = faces.select(parts["val"])
         with console.status(f"calibrating the threshold on {len(val)} faces"):

@@ -10,19 +10,26 @@ from siamese_emotion_ros.recognition.gallery import Gallery
 METHODS = ("kmeans", "random")
 
 
-def condense(gallery: Gallery, anchors: int, method: str = "random", seed: int = 0) -> Gallery:
-    """About `anchors` anchors, each class in its present proportion and with at least one.
+def condense(
+    gallery: Gallery, anchors: int, method: str = "random", seed: int = 0, balance: float = 0.0
+) -> Gallery:
+    """About `anchors` anchors, at least one of each class.
 
-    Proportions stay because a vote counts anchors: as many of each class would take the frequency of emotions out of
-    it. `random` keeps a seeded draw of the anchors themselves; `kmeans` replaces a class by the means of its clusters
+    A vote counts anchors, so how many a class has is how readily it is named. `balance` 0 keeps the proportions of the
+    gallery, 1 gives every class equally many; between them, a class of share p gets a share like p^(1 - balance).
+
+    `random` keeps a seeded draw of the anchors themselves; `kmeans` replaces a class by the means of its clusters
     (named `<class>/prototype<i>`, without images; needs scikit-learn). ValueError for an unknown method or fewer
-    anchors than classes.
+    anchors than classes, or a balance outside 0..1.
     """
     if method not in METHODS:
         raise ValueError(f"unknown condensation method {method!r}: expected one of {', '.join(METHODS)}")
     if anchors < len(gallery.classes):
         raise ValueError(f"anchors is {anchors}: expected at least {len(gallery.classes)}, one for each class")
-    shares = np.maximum(1, np.rint(gallery.counts * (anchors / len(gallery))).astype(int))
+    if not 0 <= balance <= 1:
+        raise ValueError(f"balance is {balance}: expected 0 (proportions as they are) to 1 (classes equally often)")
+    weights = gallery.counts ** (1.0 - balance)
+    shares = np.maximum(1, np.rint(anchors * weights / weights.sum()).astype(int))
     members = [np.flatnonzero(gallery.labels == label) for label in range(len(gallery.classes))]
     if method == "random":
         random = np.random.default_rng(seed)

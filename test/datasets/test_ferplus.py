@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from siamese_emotion_ros.datasets import DataSetError, load
-from siamese_emotion_ros.datasets.ferplus import VOTE_COLUMNS, agreement, keep_agreed, majority, soft_labels
+from siamese_emotion_ros.datasets.ferplus import (
+    VOTE_COLUMNS,
+    agreement,
+    keep_agreed,
+    keep_confirmed,
+    majority,
+    soft_labels,
+)
 from siamese_emotion_ros.recognition.emotions import EIGHT
 
 HEADER = "Usage,Image name,neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF"
@@ -44,6 +51,12 @@ def test_votes_beside_the_csv_become_soft_labels(voted):
     assert soft["happiness"] == pytest.approx([0, 5 / 7, 0, 0])
     assert soft["sadness"] == pytest.approx([0.2, 0, 0, 0])
     assert set(faceset.labels) == {0}, "FER-2013's own labels stay"
+
+
+def test_confirmed_faces_are_those_whose_label_the_majority_shares(voted):
+    confirmed = keep_confirmed(load("fer2013", voted))
+    assert confirmed.names == ("fer0000000",)
+    assert confirmed.left_out_counts() == {"label that the FER+ majority does not confirm": 3}
 
 
 def test_restricted_soft_labels_are_normalised_again_and_faces_without_votes_go_on_request(
