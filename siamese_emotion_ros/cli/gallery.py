@@ -65,7 +65,7 @@ def _build(
     from siamese_emotion_ros.datasets.splits import split as split_faces
     from siamese_emotion_ros.recognition.artifacts import write_gallery
     from siamese_emotion_ros.recognition.calibration import threshold_keeping
-    from siamese_emotion_ros.recognition.condensation import condense
+    from siamese_emotion_ros.recognition.condensation import condense, draw
     from siamese_emotion_ros.recognition.emotions import parse_label_set
     from siamese_emotion_ros.recognition.gallery import build_gallery
     from siamese_emotion_ros.recognition.model import EmbeddingModel
@@ -82,12 +82,14 @@ def _build(
     train = faces.select(parts["train"])
     if confirmed:
         train = keep_confirmed(train)
+    if anchors is not None and method == "random":  # drawn before they are embedded: most never have to be
+        train = train.select(draw(train.labels, len(train.classes), anchors, seed, balance))
     console = Console()
     with console.status(f"embedding {len(train)} faces"):
         built = build_gallery(
             embedder, train.faces, train.labels, train.classes, train.names, k, image_size=image_size
         )
-    if anchors is not None:
+    if anchors is not None and method != "random":
         with console.status(f"condensing to {anchors} anchors"):
             built = condense(built, anchors, method, seed, balance)
     if known_share is not None:
