@@ -52,6 +52,10 @@ STARTUP_LIMIT = 180.0
 SILENCE_LIMIT = 60.0
 
 
+#: A third of a second at 30 frames per second: single frames of a talking face flicker too fast to be read.
+SMOOTHING, HYSTERESIS = 9, 0.1
+
+
 class DemoError(RuntimeError):
     """The demo cannot go on; the message says why."""
 
@@ -301,6 +305,7 @@ def run_demo(options: argparse.Namespace, console: Console) -> Dict[str, Any]:
     return recording.finish({
         "stamps_equal": audience.stamps_equal and recording.frames > 0,
         "images_replaced": view.replaced,
+        "smoothing": options.smoothing,
         "source": options.source,
         "model": audience.model_id or None,
         "gallery": audience.gallery_id or None,
@@ -331,7 +336,10 @@ def _start(
 ) -> Iterator[Child]:
     """The source and the pipeline, unconfigured; what the user chose is in parameter files."""
     subscribers = {"reliability": "reliable", "history": "keep_last", "depth": depth}
-    pipeline: Dict[str, Any] = {"autostart": False, "device": options.device, "detector": options.detector}
+    pipeline: Dict[str, Any] = {
+        "autostart": False, "device": options.device, "detector": options.detector,
+        "smoothing": {"window": options.smoothing, "hysteresis": HYSTERESIS if options.smoothing > 1 else 0.0},
+    }
     if options.detector_model:
         pipeline["detector_model"] = options.detector_model
     for name in ("model", "gallery"):
@@ -438,6 +446,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seconds", type=float, default=0.0, help="stop after so long; 0 is at the end of the source")
     parser.add_argument("--model", default="", help="model file (default: the shipped one)")
     parser.add_argument("--gallery", default="", help="gallery file (default: the shipped one)")
+    parser.add_argument(
+        "--smoothing", type=int, default=SMOOTHING, metavar="FRAMES",
+        help="frames over which the vote of each face is averaged; 1 is off (default: %(default)s)",
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument("--detector", default="auto", help="auto, libfacedetection, yunet or haar")
     parser.add_argument("--detector-model", default="", help="YuNet .onnx file for --detector yunet")

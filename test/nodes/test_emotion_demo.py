@@ -70,7 +70,7 @@ def test_every_frame_of_a_clip_is_answered_shown_and_recorded(demo, clip, tmp_pa
     assert (summary["frames"], summary["frames_with_face"], summary["frames_unanswered"]) == (20, 15, 0)
     assert summary["face_ids"] == [1]
     assert summary["stamps_equal"] is True
-    assert summary["images_replaced"] == 0
+    assert (summary["images_replaced"], summary["smoothing"]) == (0, 9)
     assert set(summary["labels"][:15]) <= {"happiness", "neutral", "sadness"} and summary["labels"][15:] == [None] * 5
     assert 0 < summary["latency_ms"]["p50"] <= summary["latency_ms"]["p99"]
     assert len(summary["model"]) == len(summary["gallery"]) == 64
@@ -140,5 +140,8 @@ def test_ctrl_c_ends_demo_and_children_and_still_writes_the_summary(demo, clip, 
 
 def test_help_names_every_argument():
     text = emotion_demo._parser().format_help()
-    for argument in ("--source", "--output", "--rate", "--seconds", "--model", "--gallery", "--device", "--detector"):
+    names = (
+        "--source", "--output", "--rate", "--seconds", "--model", "--gallery", "--smoothing", "--device", "--detector",
+    )
+    for argument in names:
         assert argument in text
