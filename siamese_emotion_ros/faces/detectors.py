@@ -1,14 +1,16 @@
 """Face detectors under one roof: libfacedetection, OpenCV's YuNet and Haar, and `auto`, the best of those present."""
 from __future__ import annotations
 
+import ctypes
 import importlib.util
 import math
 import os
+import threading
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Dict, List, NamedTuple, Optional, Tuple, Union
+from typing import Callable, Dict, List, NamedTuple, Optional, Tuple, Union
 
 import cv2
 import numpy as np
@@ -114,13 +116,14 @@ class LibFaceDetection(Detector):
 
     def __init__(self, score_threshold: float = SCORE_THRESHOLD, min_size: int = MIN_SIZE) -> None:
         super().__init__(score_threshold, min_size)
-        self._yuface = _import_yuface()
+        self._detect = _without_gil(_import_yuface())
 
     def _search(self, image: np.ndarray, scale: float) -> _Found:
-        # yuface reads the buffer without looking at its strides, so a view of a larger image would be
+        # The library reads the buffer without looking at its strides, so a view of a larger image would be
         # garbled.
-        scores, boxes, landmarks = self._yuface.detect(np.ascontiguousarray(_as_bgr(image)), 0.0)
-        return _Found(boxes.astype(np.float32), scores / 100.0, landmarks.astype(np.float32).reshape(-1, 5, 2))
+        rows = self._detect(np.ascontiguousarray(_as_bgr(image)))
+        numbers = rows[:, :15].astype(np.float32)
+        return _Found(numbers[:, 1:5], numbers[:, 0] / 100.0, numbers[:, 5:].reshape(-1, 5, 2))
 
 
 class YuNet(Detector):
@@ -233,6 +236,14 @@ def available_detectors(model_path: Optional[PathLike] = None) -> Tuple[str, ...
     return tuple(name for name, is_present in present.items() if is_present)
 
 
+#: `int* facedetect_cnn(unsigned char* result, unsigned char* bgr, int width, int height, int step)` as C++ exports it,
+#: and the size that its result has to have: a count (int32), then 16 int16 for each face.
+FACEDETECT_CNN = "_Z14facedetect_cnnPhS_iii"
+FACEDETECT_RESULT_BYTES = 0x9000
+
+#: The library sets up its weights in the first call and was never said to be re-entrant.
+_one_search_at_a_time = threading.Lock()
+
 _YUNET_ADVICE = "download face_detection_yunet_2023mar.onnx from https://github.com/opencv/opencv_zoo and give its path"
 
 
@@ -296,6 +307,34 @@ def _import_yuface() -> ModuleType:
         if before is None:
             del os.environ["OMP_WAIT_POLICY"]
     return yuface
+
+
+def _without_gil(yuface: ModuleType) -> Callable[[np.ndarray], np.ndarray]:
+    """A function from a contiguous uint8 BGR image to rows (score 0..100, x, y, width, height, five landmarks).
+
+    yuface's own function holds Python's lock for the whole search, and no other thread of the process, such as the
+    one that embeds the faces of the frame before, gets on. The library behind it is called past that; where it cannot
+    be, yuface's own function serves.
+    """
+    try:
+        search = ctypes.CDLL(str(Path(str(yuface.__file__)).with_name("libfacedetection.so")))[FACEDETECT_CNN]
+    except (OSError, AttributeError):
+        def detect(image: np.ndarray) -> np.ndarray:
+            return np.column_stack(yuface.detect(image, 0.0)).astype(np.int16)
+
+        return detect
+    search.restype = ctypes.c_void_p
+    search.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int, ctypes.c_int, ctypes.c_int]
+
+    def detect_unlocked(image: np.ndarray) -> np.ndarray:
+        result = np.zeros(FACEDETECT_RESULT_BYTES, np.uint8)
+        height, width = image.shape[:2]
+        with _one_search_at_a_time:
+            search(result.ctypes.data, image.ctypes.data, width, height, image.strides[0])
+        count = int(result[:4].view(np.int32)[0])
+        return result[4 : 4 + 32 * count].view(np.int16).reshape(count, 16)
+
+    return detect_unlocked
 
 
 def _cascade_score(weights: np.ndarray) -> np.ndarray:

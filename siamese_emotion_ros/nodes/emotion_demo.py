@@ -2,24 +2,21 @@
 from __future__ import annotations
 
 import argparse
-import ctypes
 import os
 import select
 import signal
-import subprocess
 import sys
 import tempfile
 import termios
 import threading
 import time
 import tty
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional, Sequence
 
 import rclpy
 import yaml
-from ament_index_python.packages import get_package_prefix
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from rclpy.executors import SingleThreadedExecutor
@@ -34,13 +31,12 @@ from std_msgs.msg import Bool
 from siamese_emotion_ros.drawing.overlay import draw_emotions
 from siamese_emotion_ros.msg import EmotionStamped, FaceCropArray
 from siamese_emotion_ros.nodes import live_table
+from siamese_emotion_ros.nodes.children import Child, ChildError
 from siamese_emotion_ros.nodes.conversions import drawable, emotion_mark, image_from_message, nanoseconds
 from siamese_emotion_ros.nodes.pairing import Frame, FramePairing
 from siamese_emotion_ros.nodes.recorder import Recording, RecordingError, Seen
 from siamese_emotion_ros.nodes.sources import Source, SourceError, open_source
 from siamese_emotion_ros.nodes.stream import Mailbox, Worker
-
-PACKAGE = "siamese_emotion_ros"
 
 #: Memory that images on their way may take, all queues together [bytes]: a slow machine loses no frame of a short clip.
 QUEUE_BYTES = 600 * 1024 * 1024
@@ -56,53 +52,8 @@ SILENCE_LIMIT = 60.0
 SMOOTHING, HYSTERESIS = 9, 0.1
 
 
-class DemoError(RuntimeError):
+class DemoError(ChildError):
     """The demo cannot go on; the message says why."""
-
-
-# --- the processes ---
-
-
-class Child:
-    """One of our executables in a process of its own, its output in a log file."""
-
-    def __init__(self, name: str, arguments: Sequence[str], log: Path) -> None:
-        executable = Path(get_package_prefix(PACKAGE)) / "lib" / PACKAGE / name
-        self.name = name
-        self._log = log
-        with log.open("wb") as output:
-            # A session of its own: Ctrl-C is for the demo, which then ends its children in order.
-            self._process = subprocess.Popen(
-                [str(executable), *arguments], stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
-                start_new_session=True, preexec_fn=_end_with_parent,
-            )
-
-    def check(self) -> None:
-        """DemoError when the process has ended."""
-        if self._process.poll() is not None:
-            raise DemoError(f"{self.name} ended with status {self._process.returncode}:\n{self.complaints()}")
-
-    def complaints(self, lines: int = 12) -> str:
-        """The last warnings and errors of its log, or its last lines when there are none."""
-        text = self._log.read_text("utf-8", "replace").splitlines()
-        serious = [line for line in text if "[ERROR]" in line or "[WARN]" in line]
-        return "\n".join(serious[-3:] or text[-lines:])
-
-    def end(self) -> None:
-        """Ask it to stop, and make it stop when it does not."""
-        for number, patience in ((signal.SIGINT, 10.0), (signal.SIGTERM, 3.0), (signal.SIGKILL, None)):
-            if self._process.poll() is None:
-                self._process.send_signal(number)
-                try:
-                    self._process.wait(patience)
-                except subprocess.TimeoutExpired:
-                    continue
-
-
-def _end_with_parent() -> None:
-    """Linux: have the kernel end this process when the demo dies without ending it (prctl(2), PR_SET_PDEATHSIG)."""
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(1, signal.SIGTERM)
 
 
 # --- the ROS side ---
@@ -250,7 +201,7 @@ def main(args: Optional[List[str]] = None) -> int:
     console = Console(highlight=False)
     try:
         summary = run_demo(options, console)
-    except (DemoError, SourceError, RecordingError) as error:
+    except (ChildError, SourceError, RecordingError) as error:
         console.print(f"[bold red]the demo stopped:[/] {_plain(error)}")
         return 1
     console.print(live_table.summary(summary, options.output))

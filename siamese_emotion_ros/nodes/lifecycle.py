@@ -263,7 +263,7 @@ def run(factories: Sequence[Callable[[], StreamNode]], args: Optional[List[str]]
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda received, _: _ask_to_stop(received, stop))
-    _make_room_for_images()
+    make_room_for_images()
     try:
         # The signals are ours: rclpy's own handlers would take the context away under the nodes that still work.
         rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
@@ -292,7 +292,7 @@ def run(factories: Sequence[Callable[[], StreamNode]], args: Optional[List[str]]
     return 0
 
 
-def _make_room_for_images() -> None:
+def make_room_for_images() -> None:
     """Have Fast DDS share images between processes whole.
 
     Its shared memory holds 512 kB by default, less than one 640x480 image, of which best-effort subscribers then get

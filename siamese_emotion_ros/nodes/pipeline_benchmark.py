@@ -23,7 +23,7 @@ from std_msgs.msg import Header
 from siamese_emotion_ros.msg import EmotionStamped
 from siamese_emotion_ros.nodes.children import Child, ChildError
 from siamese_emotion_ros.nodes.conversions import image_message, nanoseconds
-from siamese_emotion_ros.nodes.lifecycle import result_qos, sensor_qos
+from siamese_emotion_ros.nodes.lifecycle import make_room_for_images, result_qos, sensor_qos
 
 WIDTH, HEIGHT = 640, 480
 
@@ -86,6 +86,7 @@ def measure(picture: np.ndarray, fps: float, seconds: float, parameters: Dict[st
     """Stream `picture` through an emotion_pipeline process of its own; the figures, times in milliseconds."""
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     namespace = f"/pipeline_benchmark_{os.getpid()}"
+    make_room_for_images()
     rclpy.init(args=[])
     camera = Camera(namespace)
     executor = SingleThreadedExecutor()
