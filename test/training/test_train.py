@@ -148,6 +148,16 @@ def wait_for(path: Path, process: subprocess.Popen, seconds: float = 120) -> Non
         time.sleep(0.01)
 
 
+@pytest.fixture
+def one_thread():
+    """As many threads here as in the processes that start() starts: sums are rounded differently over more of them."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("one_thread")
 def test_a_killed_process_can_be_resumed_to_the_same_end(tiny, tiny_command, tmp_path):
     process = start(tiny_command, tmp_path / "killed", "trainer.epochs=30")
     wait_for(tmp_path / "killed" / "last.ckpt", process)
