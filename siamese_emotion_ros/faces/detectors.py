@@ -289,13 +289,14 @@ def _find_cascade() -> Optional[Path]:
 
 
 def _import_yuface() -> ModuleType:
-    """yuface, with its OpenMP threads asleep while they wait.
+    """yuface, searching in one thread.
 
-    By default they spin, and where other processes keep the cores busy each frame then waits for a thread that is
-    not scheduled: 790 ms by median where 12 were possible. The library reads the variable once, when it is loaded.
+    By default its OpenMP threads, one a core, spin while they wait for each other, and stall whoever else needs a core:
+    on two cores the pipeline lost two frames in three of 30 a second with two threads, and hardly one with a single
+    one. The library reads the variable once, when it is loaded; a value that the user has set stays.
     """
-    before = os.environ.get("OMP_WAIT_POLICY")
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    before = os.environ.get("OMP_NUM_THREADS")
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     try:
         import yuface
     except ImportError as error:
@@ -305,7 +306,7 @@ def _import_yuface() -> ModuleType:
         ) from error
     finally:
         if before is None:
-            del os.environ["OMP_WAIT_POLICY"]
+            del os.environ["OMP_NUM_THREADS"]
     return yuface
 
 

@@ -17,13 +17,11 @@ import rclpy
 import yaml
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
-from sensor_msgs.msg import Image
-from std_msgs.msg import Header
 
 from siamese_emotion_ros.msg import EmotionStamped
 from siamese_emotion_ros.nodes.children import Child, ChildError
-from siamese_emotion_ros.nodes.conversions import image_message, nanoseconds
-from siamese_emotion_ros.nodes.lifecycle import make_room_for_images, result_qos, sensor_qos
+from siamese_emotion_ros.nodes.conversions import nanoseconds
+from siamese_emotion_ros.nodes.lifecycle import make_room_for_images, result_qos
 
 WIDTH, HEIGHT = 640, 480
 
@@ -34,109 +32,88 @@ WARM_UP = 2.0
 STARTUP_LIMIT = 120.0
 
 
-class Camera(Node):
-    """Publishes frames as a camera does, and notes when the emotion of each arrives."""
+class Listener(Node):
+    """Notes when the emotion of each frame arrives, by the stamp of the frame."""
 
     def __init__(self, namespace: str) -> None:
         super().__init__("pipeline_benchmark", namespace=namespace)
-        self._publisher = self.create_publisher(Image, "image_raw", sensor_qos())
-        self.create_subscription(EmotionStamped, "emotion", self._hear, result_qos(100))
-        self._sent: Dict[int, float] = {}
+        #: Stamp of the frame [ns] -> time from it to the arrival of its first emotion [ms].
         self.latencies_ms: Dict[int, float] = {}
-
-    @property
-    def watched(self) -> bool:
-        """True once somebody subscribes to the images."""
-        return self._publisher.get_subscription_count() > 0
-
-    def send(self, message: Image) -> None:
-        """Publish a frame, stamped now."""
-        message.header.stamp = self.get_clock().now().to_msg()
-        self._sent[nanoseconds(message.header.stamp)] = time.monotonic()
-        self._publisher.publish(message)
-
-    def forget(self) -> None:
-        """Start counting anew."""
-        self._sent.clear()
-        self.latencies_ms.clear()
-
-    @property
-    def sent(self) -> int:
-        """Frames published since the last forget()."""
-        return len(self._sent)
+        self.create_subscription(EmotionStamped, "emotion", self._hear, result_qos(100))
 
     def _hear(self, message: EmotionStamped) -> None:
-        now = time.monotonic()
         stamp = nanoseconds(message.header.stamp)
-        if stamp in self._sent:
-            self.latencies_ms.setdefault(stamp, 1000.0 * (now - self._sent[stamp]))
+        self.latencies_ms.setdefault(stamp, (self.get_clock().now().nanoseconds - stamp) / 1e6)
 
 
-def frames_with_face(picture: np.ndarray) -> List[Image]:
-    """Four 640x480 bgr8 frames that show `picture` (BGR, with one face), each a little further to the right."""
+def frame_with_face(picture: np.ndarray) -> np.ndarray:
+    """A 640x480 BGR frame that shows `picture` (BGR, with one face) as large as it can."""
     scale = min(WIDTH / picture.shape[1], HEIGHT / picture.shape[0])
     small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)[:HEIGHT, :WIDTH]
     frame = np.full((HEIGHT, WIDTH, 3), 96, np.uint8)
     left = (WIDTH - small.shape[1]) // 2
     frame[: small.shape[0], left : left + small.shape[1]] = small
-    return [image_message(Header(frame_id="camera"), np.roll(frame, 2 * step, axis=1)) for step in range(4)]
+    return frame
 
 
-def measure(picture: np.ndarray, fps: float, seconds: float, parameters: Dict[str, Any]) -> Dict[str, Any]:
-    """Stream `picture` through an emotion_pipeline process of its own; the figures, times in milliseconds."""
-    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+def measure(picture: np.ndarray, fps: float, seconds: float, device: str) -> Dict[str, Any]:
+    """Stream `picture` from an image_source process through an emotion_pipeline process; times in milliseconds.
+
+    How many frames were sent is read from the stamps of those that were answered and the rate: one that neither
+    arrived nor was answered has left a gap.
+    """
     namespace = f"/pipeline_benchmark_{os.getpid()}"
     make_room_for_images()
     rclpy.init(args=[])
-    camera = Camera(namespace)
+    listener = Listener(namespace)
     executor = SingleThreadedExecutor()
-    executor.add_node(camera)
+    executor.add_node(listener)
     threading.Thread(target=executor.spin, daemon=True).start()
+    children: List[Child] = []
     with tempfile.TemporaryDirectory(prefix="pipeline_benchmark_") as scratch:
-        file = Path(scratch) / "pipeline.yaml"
-        file.write_text(yaml.safe_dump({"/**": {"ros__parameters": parameters}}), encoding="utf-8")
-        arguments = ["--no-overlay", "--ros-args", "-r", f"__ns:={namespace}", "--params-file", str(file)]
-        pipeline = Child("emotion_pipeline", arguments, Path(scratch) / "log")
+        frame = Path(scratch) / "frame.png"
+        cv2.imwrite(str(frame), frame_with_face(picture))
         try:
-            messages = frames_with_face(picture)
-            _wait_for_the_first_answer(camera, messages[0], pipeline)
-            _stream(camera, messages, fps, WARM_UP)
-            camera.forget()
-            _stream(camera, messages, fps, seconds)
-            time.sleep(1.0)  # the last answers are still on their way
-            pipeline.check()
-            rss_mb = _resident_mb(pipeline.pid)
+            for name, arguments, parameters in (
+                ("emotion_pipeline", ["--no-overlay"], {"device": device}),
+                ("image_source", [], {"source": str(frame), "loop": True, "rate": fps, "wait_for_subscribers": 1}),
+            ):
+                file = Path(scratch) / f"{name}.yaml"
+                file.write_text(yaml.safe_dump({"/**": {"ros__parameters": parameters}}), encoding="utf-8")
+                arguments = [*arguments, "--ros-args", "-r", f"__ns:={namespace}", "--params-file", str(file)]
+                children.append(Child(name, arguments, Path(scratch) / f"{name}.log"))
+            _wait_for_the_first_answer(listener, children)
+            time.sleep(WARM_UP)
+            listener.latencies_ms.clear()
+            time.sleep(seconds)
+            answered = dict(listener.latencies_ms)
+            for child in children:
+                child.check()
+            rss_mb = _resident_mb(children[0].pid)
         finally:
-            pipeline.end()
+            for child in reversed(children):
+                child.end()
             executor.shutdown()
             rclpy.try_shutdown()
-    latencies = list(camera.latencies_ms.values())
+    latencies = list(answered.values())
+    sent = 1 + round((max(answered) - min(answered)) * 1e-9 * fps)
     return {
         "frame_to_message_ms": {"p50": float(np.percentile(latencies, 50)), "p99": float(np.percentile(latencies, 99))},
-        "frames_sent": camera.sent,
-        "frames_dropped": camera.sent - len(latencies),
+        "frames_sent": sent,
+        "frames_dropped": max(0, sent - len(answered)),
         "rss_mb": rss_mb,
     }
 
 
-def _wait_for_the_first_answer(camera: Camera, message: Image, pipeline: Child) -> None:
+def _wait_for_the_first_answer(listener: Listener, children: List[Child]) -> None:
     deadline = time.monotonic() + STARTUP_LIMIT
-    while not camera.latencies_ms:
-        pipeline.check()
+    while not listener.latencies_ms:
+        for child in children:
+            child.check()
         if time.monotonic() > deadline:
-            raise ChildError(
-                f"no emotion within {STARTUP_LIMIT:.0f} s: is there a face in the picture?\n{pipeline.complaints()}"
-            )
-        if camera.watched:
-            camera.send(message)
-        time.sleep(0.1)
-
-
-def _stream(camera: Camera, messages: List[Image], fps: float, seconds: float) -> None:
-    start = time.monotonic()
-    for frame in range(round(fps * seconds)):
-        time.sleep(max(0.0, start + frame / fps - time.monotonic()))
-        camera.send(messages[frame % len(messages)])
+            complaints = "\n".join(child.complaints() for child in children)
+            raise ChildError(f"no emotion within {STARTUP_LIMIT:.0f} s: is there a face in the picture?\n{complaints}")
+        time.sleep(0.05)
 
 
 def _resident_mb(pid: int) -> float:
@@ -159,7 +136,7 @@ def main(args: Optional[List[str]] = None) -> int:
         print(f"{options.image}: not an image that OpenCV reads", file=sys.stderr)
         return 2
     try:
-        figures = measure(picture, options.fps, options.seconds, {"device": options.device})
+        figures = measure(picture, options.fps, options.seconds, options.device)
     except ChildError as error:
         print(error, file=sys.stderr)
         return 1

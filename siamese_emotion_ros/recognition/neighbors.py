@@ -4,6 +4,7 @@ from __future__ import annotations
 from typing import Tuple
 
 import numpy as np
+import torch
 
 #: A longer query is answered in parts of this many rows, which bounds its memory.
 QUERIES_AT_ONCE = 256
@@ -47,7 +48,8 @@ class NearestAnchors:
         return distances, indices, class_distances
 
     def _query(self, embeddings: np.ndarray, k: int) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
-        ranks = embeddings @ self._anchors.T
+        # By torch, in the threads that have just embedded the faces: numpy's own would wait for the same cores.
+        ranks = (torch.from_numpy(embeddings) @ torch.from_numpy(self._anchors).T).numpy()
         ranks *= -2.0
         ranks += self._squares
         near = np.argpartition(ranks, k - 1, axis=1)[:, :k]

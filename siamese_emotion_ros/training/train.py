@@ -50,8 +50,9 @@ def train(
     """Train as `config` says and write model.safetensors, config.yaml, epochs.csv and checkpoints into `folder`.
 
     With `resume`, goes on from the folder's last checkpoint; on a CPU, with as many threads, the result is then the
-    same, bit for bit, as that of a run that was never stopped. Ctrl-C ends the run after the step in work with a checkpoint and the best model so
-    far; a second Ctrl-C ends it at once. Raises ConfigError when `folder` holds another run.
+    same, bit for bit, as that of a run that was never stopped. Ctrl-C ends the run after the step in work with a
+    checkpoint and the best model so far; a second Ctrl-C ends it at once. Raises ConfigError when `folder` holds
+    another run.
     """
     checkpoint = open_run(config, folder, resume)
     pl.seed_everything(config.trainer.seed, verbose=False)
