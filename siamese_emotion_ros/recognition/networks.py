@@ -85,8 +85,8 @@ class PaperNetwork(nn.Module):
 class UnitPaperNetwork(PaperNetwork):
     """The paper's network with its embedding scaled to length 1.
 
-    The paper leaves lengths free. Distances then grow with the contrast of a face, and the squared pull of a few far
-    pairs drowns the rest: on FER-2013 the contrastive loss learns several times slower than on the unit sphere.
+    The paper leaves lengths free. In one pair of runs on FER-2013, whose margins and rates differed too, the loss fell
+    sooner on the unit sphere (docs/reproduction.md).
     """
 
     def forward(self, faces: torch.Tensor) -> torch.Tensor:
