@@ -83,7 +83,7 @@ class EmotionOverlay(StreamNode):
 
     def _unwatch(self) -> None:
         for subscription in self._heard:
-            self.destroy_subscription(subscription)
+            self.unsubscribe(subscription)
         self._heard = []
         if self._worker is not None:
             self._worker.stop()

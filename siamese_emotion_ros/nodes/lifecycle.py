@@ -10,15 +10,14 @@ from typing import Any, Callable, List, Optional, Sequence
 
 import rclpy
 from rcl_interfaces.msg import SetParametersResult
-from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType
-from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor, ShutdownException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSHistoryPolicy, QoSProfile, QoSReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.signals import SignalHandlerOptions
 
+from siamese_emotion_ros.nodes.executors import FramesExecutor, FramesGroup, NodeThreads
 from siamese_emotion_ros.nodes.parameters import START, Change, ParameterRefused, ParameterTable, Spec
 from siamese_emotion_ros.nodes.stream import Mailbox, Throttle, Worker
 
@@ -52,7 +51,9 @@ class StreamNode(LifecycleNode):
         #: The checked parameters, as of the last configure or change; None while unconfigured.
         self.settings: Any = None
         # Frames have a callback group of their own: a parameter callback may load for a second while they flow.
-        self.frames_group = MutuallyExclusiveCallbackGroup()
+        self._frames_group = FramesGroup()
+        #: The executor of the frames where there is one beside the node's own; it is told of new subscriptions.
+        self.frames_executor: Optional[FramesExecutor] = None
         self.add_on_set_parameters_callback(self._on_set_parameters)
         if self.get_parameter("autostart").value:
             # Steady time: with use_sim_time a timer on the node's own clock would wait for somebody to publish it.
@@ -141,10 +142,17 @@ class StreamNode(LifecycleNode):
 
     def subscription(self, message_type: type, topic: str, qos: QoSProfile, callback: Callable[[Any], None]) -> Any:
         """A subscription in the frames' callback group, whose QoS can be overridden by parameters."""
-        return self.create_subscription(
-            message_type, topic, callback, qos, callback_group=self.frames_group,
+        subscription = self.create_subscription(
+            message_type, topic, callback, qos, callback_group=self._frames_group,
             qos_overriding_options=QoSOverridingOptions.with_default_policies(),
         )
+        self._wake_frames()
+        return subscription
+
+    def unsubscribe(self, subscription: Any) -> None:
+        """End what `subscription` made."""
+        self.destroy_subscription(subscription)
+        self._wake_frames()
 
     def stream(
         self,
@@ -171,7 +179,15 @@ class StreamNode(LifecycleNode):
         else:
             self.get_logger().error(line)
 
+    def log_fault(self, error: Exception) -> None:
+        """Log an exception that nobody expected, with its traceback."""
+        self.get_logger().error(_with_traceback(error))
+
     # --- inside ---
+
+    def _wake_frames(self) -> None:
+        if self.frames_executor is not None:
+            self.frames_executor.wake()
 
     def _start_by_itself(self) -> None:
         self._autostart.cancel()
@@ -189,7 +205,7 @@ class StreamNode(LifecycleNode):
         except REFUSALS as error:
             return SetParametersResult(successful=False, reason=str(error))
         except Exception as error:
-            self.get_logger().error(_with_traceback(error))
+            self.log_fault(error)
             return SetParametersResult(successful=False, reason=f"{type(error).__name__}: {error}")
         for name in change.names:
             self._refusals.pop(name, None)
@@ -240,7 +256,7 @@ class Stream:
     def stop(self) -> None:
         """Finish the message in work, drop those that wait, unsubscribe."""
         if self._subscription is not None:
-            self._node.destroy_subscription(self._subscription)
+            self._node.unsubscribe(self._subscription)
         self._worker.stop()
 
 
@@ -272,20 +288,13 @@ def run(factories: Sequence[Callable[[], StreamNode]], args: Optional[List[str]]
         print(f"cannot start: {error}", file=sys.stderr)
         rclpy.try_shutdown()
         return 1
-    # Two threads a node: one may load for a second in a parameter callback while the other hands over frames.
-    executor = MultiThreadedExecutor(num_threads=2 * len(nodes))
+    threads = NodeThreads()
     for node in nodes:
-        executor.add_node(node)
-    # The executor comes back from waiting only with something to do, so being asked to stop is made something to do.
-    wake = nodes[0].create_guard_condition(lambda: None)
-    spinning = threading.Thread(target=_spin, args=(executor, stop), name="executor", daemon=True)
-    spinning.start()
-    stop.wait()
-    wake.trigger()
-    spinning.join()
-    # Not executor.shutdown(): it takes the executor apart under callbacks that are just ending, which then complain.
+        threads.add(node)
+    while rclpy.ok() and not stop.wait(0.5):
+        pass
+    threads.stop()
     for node in nodes:
-        executor.remove_node(node)
         node.close()
         node.destroy_node()
     rclpy.try_shutdown()
@@ -302,18 +311,6 @@ def make_room_for_images() -> None:
     configured = {"FASTDDS_BUILTIN_TRANSPORTS", "FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE"}
     if not configured & set(os.environ):
         os.environ["FASTDDS_BUILTIN_TRANSPORTS"] = "DEFAULT?max_msg_size=64KB&sockets_size=4MB"
-
-
-def _spin(executor: MultiThreadedExecutor, stop: threading.Event) -> None:
-    while rclpy.ok() and not stop.is_set():
-        try:
-            executor.spin_once()
-        except (ExternalShutdownException, ShutdownException):
-            break
-        except Exception as error:  # a fault in one callback is no reason to leave the robot without eyes
-            for node in executor.get_nodes():
-                node.get_logger().error(_with_traceback(error))
-    stop.set()
 
 
 def _ask_to_stop(received: int, stop: threading.Event) -> None:

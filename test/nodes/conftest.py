@@ -89,17 +89,20 @@ class Graph:
 
     def __init__(self):
         import rclpy
-        from rclpy.executors import MultiThreadedExecutor
+        from rclpy.executors import SingleThreadedExecutor
+
+        from siamese_emotion_ros.nodes.executors import NodeThreads
 
         self.context = rclpy.context.Context()
         rclpy.init(context=self.context)
         self.namespace = f"/test_{os.getpid()}_{next(_namespaces)}"
         self._nodes = []
-        self._executor = MultiThreadedExecutor(num_threads=6, context=self.context)
+        self._executor = SingleThreadedExecutor(context=self.context)
         self._thread = threading.Thread(target=self._executor.spin, daemon=True)
         self.node = rclpy.create_node("tester", namespace=self.namespace, context=self.context)
         self._executor.add_node(self.node)
         self._thread.start()
+        self._threads = NodeThreads(self.context)
 
     def start(self, make, **parameters):
         """A node of ours with these parameters (`__` stands for a dot)."""
@@ -111,7 +114,7 @@ class Graph:
     def start_with(self, make, overrides):
         node = make(context=self.context, namespace=self.namespace, parameter_overrides=overrides)
         self._nodes.append(node)
-        self._executor.add_node(node)
+        self._threads.add(node)
         return node
 
     def topic(self, name):
@@ -174,6 +177,7 @@ class Graph:
         return results[0] if len(results) == 1 else results
 
     def close(self):
+        self._threads.stop()
         self._executor.shutdown()
         self._thread.join()
         for node in self._nodes:
