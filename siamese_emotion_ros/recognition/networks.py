@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from siamese_emotion_ros.recognition.compact import CompactNetwork
 from siamese_emotion_ros.recognition.winograd import WinogradPooledConvolution
 
 #: Deviation of the normal from which the paper draws the weights of its fully connected layer ("narrow").
@@ -33,6 +34,9 @@ def build_network(architecture: str, input_size: int, embedding_dim: int) -> nn.
     if architecture not in NETWORKS:
         raise ValueError(f"unknown architecture {architecture!r}: expected one of {', '.join(sorted(NETWORKS))}")
     return NETWORKS[architecture](input_size, embedding_dim)
+
+
+register("compact")(CompactNetwork)
 
 
 @register("paper")

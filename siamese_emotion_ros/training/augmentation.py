@@ -29,8 +29,9 @@ class Augmentation:
         """Changed copies of `faces` [N, 1, H, W] (uint8, or float in 0..255), float32 in 0..255."""
         faces = faces.float()
         config = self._config
-        if config.flip or config.rotation or config.scale or config.translation:
+        if config.flip or config.rotation or config.scale or config.translation or config.turn:
             faces = self._move(faces, generator)
+        moved = faces
         if config.low_resolution:
             faces = self._lower_resolution(faces, generator)
         if config.blur:
@@ -42,10 +43,16 @@ class Augmentation:
             faces = faces + deviation * _normal(faces, generator)
         if config.cutout:
             faces = self._cut_out(faces, generator)
-        return faces.clamp(0, 255)
+        faces = faces.clamp(0, 255)
+        if config.jpeg:
+            wanted = _uniform(faces, generator) < config.jpeg
+            faces = torch.where(wanted, compress(faces, 10 + 50 * _uniform(faces, generator)), faces)
+        if config.untouched:
+            faces = torch.where(_uniform(faces, generator) < config.untouched, moved, faces)
+        return faces
 
     def _move(self, faces: Tensor, generator: torch.Generator) -> Tensor:
-        """Flip, rotation, scale and translation in one bilinear resampling; beyond the edge the edge is repeated."""
+        """Flip, rotation, scale, shift and turn in one bilinear resampling; beyond the edge the edge is repeated."""
         config = self._config
         angle = math.radians(config.rotation) * _signed(faces, generator)
         scale = 1 + config.scale * _signed(faces, generator)
@@ -55,6 +62,11 @@ class Augmentation:
         rows = torch.cat([cosine * mirror, -sine, sine * mirror, cosine], dim=2).reshape(-1, 2, 2)
         theta = torch.cat([rows, shift.reshape(-1, 2, 1)], dim=2)
         grid = F.affine_grid(theta, list(faces.shape), align_corners=False)
+        if config.turn:
+            # As a cylinder that turns: its middle moves, its edges stay.
+            across = grid[..., :1]
+            shift = config.turn * _signed(faces, generator) * (1 - across.square()).clamp_min(0)
+            grid = torch.cat([across + shift, grid[..., 1:]], dim=3)
         return F.grid_sample(faces, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
     def _lower_resolution(self, faces: Tensor, generator: torch.Generator) -> Tensor:
@@ -87,11 +99,42 @@ class Augmentation:
         return (faces - middle) * contrast + middle + brightness
 
     def _cut_out(self, faces: Tensor, generator: torch.Generator) -> Tensor:
-        """Cover a rectangle of up to half of each side with the face's mean grey, as a hand or a cup would."""
+        """Cover a rectangle of up to half of each side with one grey, as a hand, a mask or a strand of hair would."""
         height, width = faces.shape[2:]
         inside = _between(faces, generator, height).transpose(2, 3) & _between(faces, generator, width)
         covered = inside & (_uniform(faces, generator) < self._config.cutout)
-        return torch.where(covered, faces.mean(dim=(2, 3), keepdim=True), faces)
+        grey = faces.mean(dim=(2, 3), keepdim=True) + 100 * _signed(faces, generator)
+        return torch.where(covered, grey, faces)
+
+
+#: The luminance quantisation of JPEG (ITU-T T.81, table K.1), which quality 50 uses as it is.
+JPEG_LUMINANCE = (
+    16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55, 14, 13, 16, 24, 40, 57, 69, 56, 14, 17, 22, 29, 51,
+    87, 80, 62, 18, 22, 37, 56, 68, 109, 103, 77, 24, 35, 55, 64, 81, 104, 113, 92, 49, 64, 78, 87, 103, 121, 120, 101,
+    72, 92, 95, 98, 112, 100, 103, 99,
+)
+
+
+def compress(faces: Tensor, quality: Tensor) -> Tensor:
+    """What JPEG of `quality` (1..100, broadcast over [N, 1, 1, 1]) leaves of gray faces [N, 1, H, W] in 0..255.
+
+    The discrete cosine transform of 8x8 blocks, quantised and taken back, on the device of the faces; a last block that
+    is not whole is filled by repeating the edge.
+    """
+    height, width = faces.shape[2:]
+    padded = F.pad(faces, [0, -width % 8, 0, -height % 8], mode="replicate")
+    position = torch.arange(8, device=faces.device, dtype=faces.dtype)
+    cosines = torch.cos((2 * position + 1) * position[:, None] * math.pi / 16) / 2
+    cosines[0] /= math.sqrt(2)
+    table = torch.tensor(JPEG_LUMINANCE, device=faces.device, dtype=faces.dtype).reshape(8, 8)
+    # The scaling of the tables that libjpeg made common.
+    percent = torch.where(quality < 50, 5000 / quality, 200 - 2 * quality)
+    steps = (table * percent.reshape(-1, 1, 1, 1, 1) / 100).clamp(1, 255)
+    rows, columns = padded.shape[2] // 8, padded.shape[3] // 8
+    blocks = padded.reshape(-1, rows, 8, columns, 8).transpose(2, 3) - 128
+    levels = (cosines @ blocks @ cosines.T / steps).round()
+    restored = cosines.T @ (levels * steps) @ cosines + 128
+    return restored.transpose(2, 3).reshape(padded.shape)[:, :, :height, :width].clamp(0, 255)
 
 
 def _uniform(faces: Tensor, generator: torch.Generator) -> Tensor:

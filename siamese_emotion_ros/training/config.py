@@ -44,7 +44,8 @@ class DataConfig:
     options: Mapping[str, Any] = option({}, "further options of the data set's loader")
     classes: str = option("seven", "label set (a, b, seven, eight) or emotions such as 'anger,happiness,neutral'")
     split: str = option("official", "how the data set is split into train, val and test")
-    soft_labels: bool = option(False, "cross-entropy learns from votes (FER+) instead of single labels")
+    votes: float = option(0.0, "share of the voters' distribution (FER+) in the labels learned from; 0 = single labels",
+                          low=0.0, high=1.0)
     limit: Optional[int] = option(None, "train on at most this many images, drawn by the seed", low=2)
 
 
@@ -70,8 +71,11 @@ class LossConfig:
         "mean", "contrastive: how pairs become one number", choices=("mean", "balanced", "active")
     )
     mining: str = option("all", "tuples of a batch: every one or the hardest of each anchor", choices=("all", "hard"))
-    temperature: float = option(0.1, "supervised contrastive: temperature", low=1e-4, high=1e4)
+    temperature: float = option(0.1, "supervised contrastive and prototypes: temperature", low=1e-4, high=1e4)
+    weight: float = option(1.0, "weight of the loss over distances", low=0.0)
     cross_entropy: float = option(0.0, "weight of cross-entropy on a classification head (0 = no head)", low=0.0)
+    head: str = option("linear", "classification head: a linear layer, or a prototype per class on the unit sphere",
+                       choices=("linear", "prototypes"))
 
 
 @dataclass(frozen=True)
@@ -101,6 +105,11 @@ class AugmentationConfig:
     blur: float = option(0.0, "largest deviation of a Gaussian blur in pixels", low=0, high=10)
     cutout: float = option(0.0, "probability of covering a rectangle", low=0, high=1)
     low_resolution: float = option(0.0, "probability of halving or quartering the resolution", low=0, high=1)
+    turn: float = option(0.0, "largest shift of the middle of a face against its edges, as a share of half the side",
+                         low=0, high=0.5)
+    jpeg: float = option(0.0, "probability of JPEG artefacts (quality 10 to 60)", low=0, high=1)
+    untouched: float = option(0.0, "share of faces that are only moved: no change of light, sharpness or cover",
+                              low=0, high=1)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The paper's second stage: a fully connected classification head, learned over a finished network's embeddings."""
+"""Classification heads: one learned beside the embedding, and the paper's second stage, learned after it."""
 from __future__ import annotations
 
 import dataclasses

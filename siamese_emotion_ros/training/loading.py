@@ -38,7 +38,7 @@ def prepare(faceset: FaceSet, config: TrainingConfig) -> TrainingData:
         train=np.arange(len(train)),
         val=np.arange(len(train), len(rows)),
         provenance=_provenance(config, labels[: len(train)], len(val)),
-        soft_labels=_soft_labels(faceset, config, rows) if config.data.soft_labels else None,
+        soft_labels=_soft_labels(faceset, config, rows) if config.data.votes else None,
     )
 
 
@@ -52,15 +52,18 @@ def _sized(faces: List[np.ndarray], side: int) -> np.ndarray:
 
 
 def _soft_labels(faceset: FaceSet, config: TrainingConfig, rows: np.ndarray) -> torch.Tensor:
-    """The voters' distribution over the classes; a face without a vote for any of them keeps its single label."""
+    """float32 [N, C]: the voters' distribution over the classes mixed with the single label, `data.votes` to the rest.
+
+    A face without a vote for any of the classes keeps its single label.
+    """
     if faceset.soft_labels is None:
         raise ConfigError(
-            f"data.soft_labels is set, but this copy of {config.data.dataset} comes without votes: "
+            f"data.votes is {config.data.votes}, but this copy of {config.data.dataset} comes without votes: "
             "put FER+'s fer2013new.csv beside it or name it in data.options.ferplus"
         )
-    soft = faceset.soft_labels[rows].copy()
-    unvoted = np.flatnonzero(soft.sum(axis=1) == 0)
-    soft[unvoted, faceset.labels[rows[unvoted]]] = 1
+    soft = config.data.votes * faceset.soft_labels[rows]
+    labels = faceset.labels[rows]
+    soft[np.arange(len(rows)), labels] += 1 - soft.sum(axis=1)
     return torch.from_numpy(soft)
 
 

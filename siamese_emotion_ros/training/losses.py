@@ -34,10 +34,13 @@ def mean_or_zero(values: Tensor) -> Tensor:
 class DistanceLoss(nn.Module):
     """A loss over the distances of one batch.
 
-    `forward` takes embeddings [N, D], labels int64 [N] and, when the sampler drew them, rows int64 [M, r] of the batch
-    that belong together; it returns a scalar. Half-precision embeddings are measured in float32 whatever autocast says:
-    a difference of large squares has no digits left in half precision.
+    `forward` takes embeddings [N, D], labels int64 [N] (or float [N, C], where `takes_soft_labels`) and, when the
+    sampler drew them, rows int64 [M, r] of the batch that belong together; it returns a scalar. Half-precision
+    embeddings are measured in float32 whatever autocast says: a difference of large squares has no digits left in half
+    precision.
     """
+
+    takes_soft_labels = False
 
     def forward(self, embeddings: Tensor, labels: Tensor, rows: Optional[Tensor] = None) -> Tensor:
         """The loss of a batch; without `rows`, over the tuples that the batch itself offers."""
@@ -187,20 +190,30 @@ class SupervisedContrastiveLoss(DistanceLoss):
     p runs over the other faces of i's class, a over all other faces; the mean over every i that has a p. On unit
     vectors D^2 / 2 = 1 - cos, so there it is the published loss to the letter; off the sphere it still ranks by
     Euclidean distance, as the recogniser does.
+
+    Labels may also be soft, float [N, C]: then every other face is a p, and the mean is weighted by the probability
+    q_i . q_p that both show the same emotion. With all of each face's probability on one class that is the loss above.
     """
+
+    takes_soft_labels = True
 
     def __init__(self, temperature: float) -> None:
         super().__init__()
         self.temperature = temperature
 
     def of_batch(self, embeddings: Tensor, labels: Tensor) -> Tensor:
+        if labels.dim() == 1:
+            alike = (labels[:, None] == labels[None, :]).to(embeddings)
+        else:
+            alike = labels.to(embeddings) @ labels.to(embeddings).T
         itself = torch.eye(len(labels), dtype=torch.bool, device=labels.device)
         logits = -squared_distances(embeddings) / (2 * self.temperature)
         log_shares = logits - logits.masked_fill(itself, float("-inf")).logsumexp(dim=1, keepdim=True)
-        partners = (labels[:, None] == labels[None, :]) & ~itself
-        counts = partners.sum(dim=1)
-        per_face = -(log_shares * partners).sum(dim=1) / counts.clamp_min(1)
-        return mean_or_zero(per_face[counts > 0])
+        partners = alike.masked_fill(itself, 0)
+        weights = partners.sum(dim=1)
+        has_partner = weights > 0
+        per_face = -(log_shares.masked_fill(itself, 0) * partners).sum(dim=1) / torch.where(has_partner, weights, 1)
+        return mean_or_zero(per_face[has_partner])
 
 
 def hardest(squares: Tensor, labels: Tensor) -> Tuple[Tensor, Tensor, Tensor]:

@@ -17,6 +17,7 @@ from siamese_emotion_ros.training.averaging import AveragedNetwork
 from siamese_emotion_ros.training.config import OptimizerConfig, TrainingConfig
 from siamese_emotion_ros.training.data import Batch, Probe, scale
 from siamese_emotion_ros.training.losses import make_loss
+from siamese_emotion_ros.training.prototypes import Prototypes
 from siamese_emotion_ros.training.scoring import neighbor_scores
 
 
@@ -38,9 +39,9 @@ class SiameseModule(pl.LightningModule):
         network = build_network(config.network.architecture, config.network.input_size, config.network.embedding_dim)
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.distance_loss = make_loss(config.loss)
-        self.head: Optional[nn.Linear] = None
+        self.head: Optional[nn.Module] = None
         if config.loss.cross_entropy > 0:
-            self.head = nn.Linear(config.network.embedding_dim, len(config.classes))
+            self.head = _head(config)
         self.averaged: Optional[AveragedNetwork] = None
         self.averaged_head: Optional[AveragedNetwork] = None
         self._augment = Augmentation(config.augmentation)
@@ -77,9 +78,10 @@ class SiameseModule(pl.LightningModule):
         # Layers that draw numbers of their own (dropout) resume exactly, too.
         torch.manual_seed(seed + 1_000_003 * batch.epoch + 97 * batch.step + self.global_rank)
         embeddings = self.network(inputs)
-        loss = self.distance_loss(embeddings, batch.labels, self._rows(batch))
+        targets = batch.labels if batch.soft_labels is None else batch.soft_labels
+        labels = targets if self.distance_loss.takes_soft_labels else batch.labels
+        loss = self.config.loss.weight * self.distance_loss(embeddings, labels, self._rows(batch))
         if self.head is not None:
-            targets = batch.labels if batch.soft_labels is None else batch.soft_labels
             loss = loss + self.config.loss.cross_entropy * F.cross_entropy(self.head(embeddings).float(), targets)
         if not torch.isfinite(loss):
             raise DivergedError(
@@ -134,6 +136,12 @@ class SiameseModule(pl.LightningModule):
             optimizer, lambda step: lr_factor(config, step, self._total_steps)
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def _head(config: TrainingConfig) -> nn.Module:
+    if config.loss.head == "prototypes":
+        return Prototypes(config.network.embedding_dim, len(config.classes), config.loss.temperature)
+    return nn.Linear(config.network.embedding_dim, len(config.classes))
 
 
 def lr_factor(config: OptimizerConfig, step: int, total_steps: int) -> float:

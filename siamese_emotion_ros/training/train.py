@@ -22,6 +22,7 @@ from siamese_emotion_ros.training.config import ConfigError, TrainingConfig
 from siamese_emotion_ros.training.config_file import differences, read_config, write_config
 from siamese_emotion_ros.training.data import BatchLoader, ProbeLoader, TrainingData
 from siamese_emotion_ros.training.module import SiameseModule
+from siamese_emotion_ros.training.prototypes import as_linear
 from siamese_emotion_ros.training.recorder import BEST, LAST, RunRecorder
 from siamese_emotion_ros.training.sampling import BatchSampler
 from siamese_emotion_ros.training.transfer import carry_over
@@ -133,9 +134,11 @@ def exported_state(state: Mapping[str, torch.Tensor]) -> Dict[str, torch.Tensor]
     is_averaged = any(name.startswith("averaged.") for name in state)
     network, head = ("averaged.network.", "averaged_head.network.") if is_averaged else ("network.", "head.")
     weights = {name[len(network):]: value for name, value in state.items() if name.startswith(network)}
-    weights.update(
-        {f"head.{name[len(head):]}": value for name, value in state.items() if name.startswith(head)}
-    )
+    of_head = {name[len(head):]: value for name, value in state.items() if name.startswith(head)}
+    if "temperature" in of_head:
+        weight = as_linear(of_head["weight"], of_head["temperature"])
+        of_head = {"weight": weight, "bias": weight.new_zeros(len(weight))}
+    weights.update({f"head.{name}": value for name, value in of_head.items()})
     return weights
 
 

@@ -43,7 +43,7 @@ def test_what_is_written_reads_back_equal(tmp_path):
         ("trainer.epochs=1.5", "trainer.epochs is 1.5: expected a whole number"),
         ("trainer.epochs=true", "trainer.epochs is True: expected a whole number"),
         ("trainer.epochs=null", "trainer.epochs is None: expected a whole number"),
-        ("data.soft_labels=1", "data.soft_labels is 1: expected true or false"),
+        ("data.votes=2", "data.votes is 2.0: expected a number from 0 up to 1"),
         ("loss.name=contrast", "loss.name is 'contrast': expected one of contrastive, triplet"),
         ("data.classes=happy,glad", "data.classes: unknown emotion 'glad'"),
         ("data.options=[1]", "data.options is .1.: expected a mapping"),
