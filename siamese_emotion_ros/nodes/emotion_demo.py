@@ -29,10 +29,11 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Bool
 
 from siamese_emotion_ros.drawing.overlay import draw_emotions
+from siamese_emotion_ros.faces.image_messages import drawable, image_from_message
 from siamese_emotion_ros.msg import EmotionStamped, FaceCropArray
 from siamese_emotion_ros.nodes import live_table
 from siamese_emotion_ros.nodes.children import Child, ChildError
-from siamese_emotion_ros.nodes.conversions import drawable, emotion_mark, image_from_message, nanoseconds
+from siamese_emotion_ros.nodes.conversions import emotion_mark, nanoseconds
 from siamese_emotion_ros.nodes.pairing import Frame, FramePairing
 from siamese_emotion_ros.nodes.recorder import Recording, RecordingError, Seen
 from siamese_emotion_ros.nodes.sources import Source, SourceError, open_source

@@ -9,8 +9,9 @@ from rclpy.qos import QoSProfile, QoSReliabilityPolicy
 from sensor_msgs.msg import Image
 
 from siamese_emotion_ros.drawing.overlay import draw_emotions
+from siamese_emotion_ros.faces.image_messages import drawable, image_from_message
 from siamese_emotion_ros.msg import EmotionStamped, FaceCropArray
-from siamese_emotion_ros.nodes.conversions import drawable, emotion_mark, image_from_message, image_message, nanoseconds
+from siamese_emotion_ros.nodes.conversions import emotion_mark, image_message, nanoseconds
 from siamese_emotion_ros.nodes.face_crop import TRANSPORT, image_topic
 from siamese_emotion_ros.nodes.lifecycle import AUTOSTART, StreamNode, result_qos, run
 from siamese_emotion_ros.nodes.pairing import Frame, FramePairing

@@ -9,8 +9,9 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from siamese_emotion_ros.faces.detectors import DETECTORS, MIN_SIZE, SCORE_THRESHOLD, Detector, make_detector
 from siamese_emotion_ros.faces.finder import FaceFinder, FinderSettings
+from siamese_emotion_ros.faces.image_messages import image_from_message
 from siamese_emotion_ros.msg import FaceCropArray
-from siamese_emotion_ros.nodes.conversions import faces_message, image_from_message, nanoseconds
+from siamese_emotion_ros.nodes.conversions import faces_message, nanoseconds
 from siamese_emotion_ros.nodes.lifecycle import AUTOSTART, Stream, StreamNode, result_qos, run, sensor_qos
 from siamese_emotion_ros.nodes.parameters import UNCONFIGURED, Change, ParameterTable, Spec
 from siamese_emotion_ros.nodes.stream import TimeWatch

@@ -2,8 +2,6 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
@@ -13,17 +11,11 @@ import numpy as np
 
 from siamese_emotion_ros.drawing.contact_sheet import contact_sheet
 from siamese_emotion_ros.drawing.palette import color_of
-
-#: H.264 plays in browsers and most players; OpenCV's own builds often lack an encoder for it.
-CODECS = ("avc1", "mp4v")
+from siamese_emotion_ros.drawing.video import RecordingError, VideoWriter
 
 #: Frames that a contact sheet shows at most.
 SHEET_FRAMES = 24
 THUMBNAIL_WIDTH = 256
-
-
-class RecordingError(ValueError):
-    """A recording that cannot be written; the message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +57,7 @@ class Recording:
         """One frame: the annotated image, uint8 BGR [H, W, 3], and who is in it; not `answered`: nobody looked."""
         largest = max(faces, key=lambda face: face.area, default=None)
         if self._writer is None:
-            self._writer = VideoWriter(self.folder, self._rate, (drawn.shape[1], drawn.shape[0]))
+            self._writer = VideoWriter(self.folder / "annotated.mp4", self._rate, (drawn.shape[1], drawn.shape[0]))
         self._writer.write(drawn)
         caption = f"{self.frames}" if largest is None else f"{self.frames}  {largest.label} {largest.confidence:.0%}"
         color = color_of("unknown" if largest is None else largest.label)
@@ -97,33 +89,6 @@ class Recording:
         summary.update(extra)
         (self.folder / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
         return summary
-
-
-class VideoWriter:
-    """annotated.mp4 with the best codec that OpenCV has here."""
-
-    def __init__(self, folder: Path, rate: float, size: Tuple[int, int]) -> None:
-        """`size`: width and height. RecordingError when no codec works."""
-        self._size = size
-        self._path = folder / "annotated.mp4"
-        for codec in CODECS:
-            self._writer = _quietly_open(self._path, codec, rate, size)
-            if self._writer.isOpened():
-                return
-        raise RecordingError(f"{self._path} cannot be written: is the folder writable, has OpenCV FFmpeg?")
-
-    def write(self, frame: np.ndarray) -> None:
-        """One more frame; another size than the first one's is fitted into it."""
-        if (frame.shape[1], frame.shape[0]) != self._size:
-            frame = _fit(frame, self._size)
-        self._writer.write(frame)
-
-    def close(self) -> Path:
-        """The finished file, which has been opened to see that it plays; RecordingError when it does not."""
-        self._writer.release()
-        if not cv2.VideoCapture(str(self._path)).read()[0]:
-            raise RecordingError(f"{self._path} was written and cannot be read: is the disk full?")
-        return self._path
 
 
 class Thinning:
@@ -174,28 +139,6 @@ def _thumbnail(image: np.ndarray) -> np.ndarray:
     scale = min(1.0, THUMBNAIL_WIDTH / image.shape[1])
     size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-
-
-def _fit(frame: np.ndarray, size: Tuple[int, int]) -> np.ndarray:
-    scale = min(size[0] / frame.shape[1], size[1] / frame.shape[0])
-    width, height = max(1, round(frame.shape[1] * scale)), max(1, round(frame.shape[0] * scale))
-    canvas = np.zeros((size[1], size[0], 3), np.uint8)
-    left, top = (size[0] - width) // 2, (size[1] - height) // 2
-    canvas[top : top + height, left : left + width] = cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA)
-    return canvas
-
-
-def _quietly_open(path: Path, codec: str, rate: float, size: Tuple[int, int]) -> cv2.VideoWriter:
-    """A writer, opened or not; FFmpeg's remarks on codecs that it lacks are kept off the terminal."""
-    sys.stderr.flush()
-    stderr, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        return cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*codec), rate, size)
-    finally:
-        os.dup2(stderr, 2)
-        os.close(stderr)
-        os.close(nowhere)
 
 
 def _percentile(values: Sequence[float], percent: float) -> Optional[float]:

@@ -8,12 +8,10 @@ from builtin_interfaces.msg import Time
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
+from siamese_emotion_ros.faces.image_messages import ENCODINGS, ImageError, image_from_message
 from siamese_emotion_ros.nodes.conversions import (
-    ENCODINGS,
-    ImageError,
     ReusedImage,
     duration_message,
-    image_from_message,
     image_message,
     latency_since,
 )

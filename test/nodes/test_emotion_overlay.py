@@ -5,7 +5,8 @@ from sensor_msgs.msg import Image
 from siamese_emotion_ros.msg import EmotionStamped, FaceCrop, FaceCropArray
 from std_msgs.msg import Header
 
-from siamese_emotion_ros.nodes.conversions import image_from_message, image_message
+from siamese_emotion_ros.faces.image_messages import image_from_message
+from siamese_emotion_ros.nodes.conversions import image_message
 from siamese_emotion_ros.nodes.emotion_overlay import EmotionOverlay
 
 

@@ -10,8 +10,9 @@ from sensor_msgs.msg import CompressedImage, Image
 from siamese_emotion_ros.msg import FaceCropArray
 from std_msgs.msg import Header
 
+from siamese_emotion_ros.faces.image_messages import image_from_message
 from siamese_emotion_ros.nodes import face_crop
-from siamese_emotion_ros.nodes.conversions import image_from_message, image_message, nanoseconds
+from siamese_emotion_ros.nodes.conversions import image_message, nanoseconds
 from siamese_emotion_ros.nodes.face_crop import FaceCrop
 
 WARN = 30

@@ -7,8 +7,9 @@ from rclpy.qos import QoSDurabilityPolicy, QoSProfile
 from sensor_msgs.msg import Image
 from std_msgs.msg import Bool
 
+from siamese_emotion_ros.faces.image_messages import image_from_message
 from siamese_emotion_ros.nodes import image_source
-from siamese_emotion_ros.nodes.conversions import image_from_message, nanoseconds
+from siamese_emotion_ros.nodes.conversions import nanoseconds
 from siamese_emotion_ros.nodes.image_source import ImageSource
 from siamese_emotion_ros.nodes.sources import SourceError
 
