@@ -1,12 +1,7 @@
 """A model as an ONNX file for other runtimes, checked against torch on the way out."""
 from __future__ import annotations
 
-import inspect
 import json
-import os
-import tempfile
-import warnings
-from typing import Any, Dict
 
 import numpy as np
 import torch
@@ -14,17 +9,13 @@ import torch
 from siamese_emotion_ros.recognition.artifacts import HEAD_BIAS, HEAD_WEIGHT, StoredModel
 from siamese_emotion_ros.recognition.model import EmbeddingModel
 from siamese_emotion_ros.recognition.networks import build_network
-
-#: Understood by ONNX Runtime 1.12 and TensorRT 8.5 (JetPack 5) onwards.
-OPSET = 17
+from siamese_emotion_ros.recognition.onnx_backend import OnnxSession, serialize
 
 #: A larger difference from torch than this, in any number of any embedding, is an error of the export.
 TOLERANCE = 1e-4
 
 #: Batch sizes of the check: one face, and another size than the one exported with.
 CHECKED_BATCHES = (1, 5)
-
-INPUT, OUTPUT = "faces", "embeddings"
 
 
 def to_onnx(stored: StoredModel) -> bytes:
@@ -40,17 +31,7 @@ def to_onnx(stored: StoredModel) -> bytes:
         name: torch.from_numpy(array).float() if array.dtype.kind == "f" else torch.from_numpy(array)
         for name, array in stored.weights.items() if name not in (HEAD_WEIGHT, HEAD_BIAS)
     })
-    # The TorchScript exporter is the one that torch 2.0 (JetPack) has too, and needs nothing but onnx.
-    chosen: Dict[str, Any] = {"dynamo": False} if "dynamo" in inspect.signature(torch.onnx.export).parameters else {}
-    with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
-        warnings.simplefilter("ignore")
-        file = os.path.join(folder, "network.onnx")
-        torch.onnx.export(
-            network, (torch.zeros(2, 1, stored.spec.input_size, stored.spec.input_size),), file,
-            input_names=[INPUT], output_names=[OUTPUT], dynamic_axes={INPUT: {0: "n"}, OUTPUT: {0: "n"}},
-            opset_version=OPSET, **chosen,
-        )
-        graph = onnx.load(file)
+    graph = onnx.load_from_string(serialize(network, stored.spec.input_size))
     onnx.checker.check_model(graph, full_check=True)
     described = {
         "architecture": stored.spec.architecture,
@@ -68,18 +49,13 @@ def to_onnx(stored: StoredModel) -> bytes:
 
 def largest_difference(content: bytes, model: EmbeddingModel, seed: int = 0) -> float:
     """The largest absolute difference between ONNX Runtime's embeddings and torch's, over seeded random inputs."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    session = OnnxSession(content)
     random = np.random.default_rng(seed)
     side = model.spec.input_size
     worst = 0.0
     for batch in CHECKED_BATCHES:
         faces = random.standard_normal((batch, 1, side, side)).astype(np.float32)
-        (embeddings,) = session.run([OUTPUT], {INPUT: faces})
-        difference = np.abs(embeddings - model.embed_preprocessed(faces)).max()
+        difference = np.abs(session(faces) - model.embed_preprocessed(faces)).max()
         # A NaN would compare as small.
         worst = max(worst, float(difference) if np.isfinite(difference) else float("inf"))
     return worst

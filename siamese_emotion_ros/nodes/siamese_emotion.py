@@ -13,7 +13,7 @@ from siamese_emotion_ros.nodes.lifecycle import AUTOSTART, Stream, StreamNode, r
 from siamese_emotion_ros.nodes.parameters import START, UNCONFIGURED, Change, ParameterTable, Spec
 from siamese_emotion_ros.nodes.snapshots import Snapshot, build_snapshot
 from siamese_emotion_ros.nodes.stream import TimeWatch
-from siamese_emotion_ros.recognition.model import choose_device
+from siamese_emotion_ros.recognition.model import BACKENDS, choose_device
 from siamese_emotion_ros.shipped import shipped_path
 
 
@@ -41,7 +41,9 @@ PARAMETERS = ParameterTable("siamese_emotion", [
     Spec("device", "auto", "Where the network runs: auto (cuda where there is one), cpu, cuda or cuda:<number>.",
          changes=UNCONFIGURED, check=choose_device),
     Spec("precision", "fp32", "Arithmetic of the network.", choices=("fp32", "fp16"), changes=UNCONFIGURED),
-    Spec("threads", 1, "CPU threads that torch may use in this process.", low=1, high=64, changes=UNCONFIGURED),
+    Spec("backend", "auto", "What computes embeddings; auto is ONNX Runtime where it is installed and the device a CPU.",
+         choices=BACKENDS, changes=UNCONFIGURED),
+    Spec("threads", 1, "CPU threads that the network may use in this process.", low=1, high=64, changes=UNCONFIGURED),
     Spec("artifact_dirs", shipped_models,
          "Folders that model and gallery may come from; links and `..` are followed before the check.",
          changes=START, shown="the package's `models`"),
@@ -115,8 +117,8 @@ class SiameseEmotion(StreamNode):
         recognizer = self._snapshot.recognizer
         model_id, gallery_id, version = self._snapshot.ids
         self.get_logger().info(
-            f"{doing} model {model_id[:12]} ({recognizer.model.spec.architecture}, {recognizer.model.device}, "
-            f"{recognizer.model.precision}) and gallery {gallery_id[:12]} ({len(recognizer.gallery)} anchors of "
+            f"{doing} model {model_id[:12]} ({recognizer.model.spec.architecture}, {recognizer.model.backend}, "
+            f"{recognizer.model.device}, {recognizer.model.precision}) and gallery {gallery_id[:12]} ({len(recognizer.gallery)} anchors of "
             f"{', '.join(recognizer.classes)}; k {recognizer.k}, threshold {recognizer.threshold:g}), version {version}"
         )
 

@@ -48,7 +48,7 @@ def build_snapshot(
         return previous._replace(smoother=smoother)
     if previous is None or "model_path" in changed:
         path = resolve_artifact("model_path", settings.model_path, settings.artifact_dirs)
-        model = EmbeddingModel.load(path, settings.device, settings.precision)
+        model = EmbeddingModel.load(path, settings.device, settings.precision, settings.backend, settings.threads)
     else:
         model = previous.recognizer.model
     if previous is None or "gallery_path" in changed:

@@ -87,7 +87,7 @@ def write_model(
     """
     weights = {}
     for name, tensor in state.items():
-        array = np.ascontiguousarray(tensor.detach().cpu().numpy())
+        array = np.asarray(tensor.detach().cpu().numpy(), order="C")
         if array.dtype.kind == "f":
             with np.errstate(over="ignore"):  # what overflows is refused below, by name
                 array = array.astype(np.float16 if half else np.float32)
@@ -143,7 +143,7 @@ def write_gallery(path: PathLike, gallery: Gallery, half: bool = False) -> str:
         "k": str(gallery.k),
         "threshold": json.dumps(gallery.threshold),
     }
-    contiguous = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+    contiguous = {name: np.asarray(array, order="C") for name, array in tensors.items()}
     write_atomically(path, safetensors.numpy.save(contiguous, metadata))
     return gallery.fingerprint
 

@@ -1,11 +1,13 @@
 """The compact network: a small residual network whose embeddings lie on the unit sphere."""
 from __future__ import annotations
 
+import copy
 from typing import List
 
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 #: Channels and residual blocks of each stage; every stage after the first halves the side.
 STAGES = ((32, 1), (64, 2), (128, 2), (256, 1))
@@ -43,6 +45,10 @@ class CompactNetwork(nn.Module):
         """Embeddings [N, D] of length 1 of preprocessed faces [N, 1, S, S]."""
         return functional.normalize(self.embedding(self.features(faces).mean(dim=(2, 3))), dim=1)
 
+    def for_cpu(self) -> nn.Module:
+        """The same mapping for inference: every batch normalisation folded into the convolution before it."""
+        return _folded(copy.deepcopy(self).eval())
+
 
 class ResidualBlock(nn.Module):
     """relu(shortcut(x) + conv(relu(conv(x)))), 3x3, each convolution batch-normalised."""
@@ -61,6 +67,21 @@ class ResidualBlock(nn.Module):
         """[N, C, H, W] -> [N, width, H, W], or half the sides."""
         added = self.second(functional.relu(self.first(values)))
         return functional.relu(added + self.shortcut(values))
+
+
+def _folded(module: nn.Module) -> nn.Module:
+    """`module` with each pair of a convolution and its normalisation, wherever it stands, made one convolution."""
+    if isinstance(module, nn.Sequential):
+        layers: List[nn.Module] = []
+        for layer in module:
+            if isinstance(layer, nn.BatchNorm2d) and layers and isinstance(layers[-1], nn.Conv2d):
+                layers[-1] = fuse_conv_bn_eval(layers[-1], layer)
+            else:
+                layers.append(_folded(layer))
+        return nn.Sequential(*layers)
+    for name, child in module.named_children():
+        setattr(module, name, _folded(child))
+    return module
 
 
 def _convolution(channels: int, width: int, kernel: int, stride: int = 1) -> nn.Sequential:

@@ -15,10 +15,15 @@ from siamese_emotion_ros.recognition.artifacts import (
     StoredModel,
     read_model,
 )
-from siamese_emotion_ros.recognition.networks import PaperNetwork, build_network
+from siamese_emotion_ros.recognition.networks import build_network
+from siamese_emotion_ros.recognition.onnx_backend import OnnxSession, is_available, serialize
 from siamese_emotion_ros.recognition.preprocessing import Faces, preprocess
 
 PRECISIONS: Dict[str, torch.dtype] = {"fp32": torch.float32, "fp16": torch.float16}
+
+#: What computes embeddings. `onnx` is ONNX Runtime (an optional package; cpu and fp32 only); `auto` takes it where it
+#: is installed and usable, else torch.
+BACKENDS = ("auto", "torch", "onnx")
 
 #: A longer sequence of faces is embedded in parts of this many, which bounds its memory.
 FACES_AT_ONCE = 128
@@ -40,14 +45,34 @@ def choose_device(device: str) -> torch.device:
     return torch.device(device)
 
 
+def choose_backend(backend: str, device: torch.device, precision: str) -> str:
+    """`torch` or `onnx` for one of BACKENDS; ValueError for another, or for an onnx that cannot be had here."""
+    if backend not in BACKENDS:
+        raise ValueError(f"backend is {backend!r}: expected one of {', '.join(BACKENDS)}")
+    suited = device.type == "cpu" and precision == "fp32"
+    if backend == "onnx" and not suited:
+        raise ValueError(f"backend is 'onnx' on {device} in {precision}: expected cpu and fp32; use backend torch")
+    if backend == "onnx" and not is_available():
+        raise ValueError(
+            "backend is 'onnx', but onnxruntime or onnx is missing: pip install onnxruntime onnx, or use backend torch"
+        )
+    return "onnx" if backend != "torch" and suited and is_available() else "torch"
+
+
 class EmbeddingModel:
     """The embedding network of one model file. Its fingerprint names it in galleries and messages.
 
     embed() may be called from several threads: nothing is kept between calls.
     """
 
-    def __init__(self, stored: StoredModel, device: str = "auto", precision: str = "fp32") -> None:
-        """ArtifactError when the weights do not fit the network that the spec names; ValueError for the settings."""
+    def __init__(
+        self, stored: StoredModel, device: str = "auto", precision: str = "fp32", backend: str = "torch",
+        threads: int = 1,
+    ) -> None:
+        """ArtifactError when the weights do not fit the network that the spec names; ValueError for the settings.
+
+        `threads` is for the onnx backend; torch's are set by torch.set_num_threads in the thread that embeds.
+        """
         if precision not in PRECISIONS:
             raise ValueError(f"precision is {precision!r}: expected one of {', '.join(PRECISIONS)}")
         self.spec: ModelSpec = stored.spec
@@ -59,18 +84,25 @@ class EmbeddingModel:
             self.head = (
                 stored.weights[HEAD_WEIGHT].astype(np.float32), stored.weights[HEAD_BIAS].astype(np.float32)
             )
+        self.backend = choose_backend(backend, self.device, precision)
         self._dtype = PRECISIONS[precision]
         network = _network(stored)
-        if self.device.type == "cpu" and precision == "fp32" and isinstance(network, PaperNetwork):
-            network = network.for_cpu()
+        self._session: Optional[OnnxSession] = None
+        if self.backend == "onnx":
+            self._session = OnnxSession(serialize(network, stored.spec.input_size), threads)
+            return
+        if self.device.type == "cpu" and precision == "fp32" and hasattr(network, "for_cpu"):
+            network = network.for_cpu()  # type: ignore[operator]
         network = network.to(device=self.device, dtype=self._dtype)
         self._network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @classmethod
-    def load(cls, path: PathLike, device: str = "auto", precision: str = "fp32") -> EmbeddingModel:
+    def load(
+        cls, path: PathLike, device: str = "auto", precision: str = "fp32", backend: str = "torch", threads: int = 1
+    ) -> EmbeddingModel:
         """The model in a file; ArtifactError when it cannot be used."""
         try:
-            return cls(read_model(path), device, precision)
+            return cls(read_model(path), device, precision, backend, threads)
         except ArtifactError:
             raise
         except RuntimeError as error:
@@ -94,6 +126,8 @@ class EmbeddingModel:
 
     def embed_preprocessed(self, inputs: np.ndarray) -> np.ndarray:
         """Embeddings float32 [N, D] of what `preprocess` returned, float32 [N, 1, S, S], in one pass."""
+        if self._session is not None:
+            return self._session(inputs)
         with torch.inference_mode():
             return self._network(torch.from_numpy(inputs).to(self.device, self._dtype)).float().cpu().numpy()
 

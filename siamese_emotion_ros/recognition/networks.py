@@ -13,6 +13,7 @@ from siamese_emotion_ros.recognition.winograd import WinogradPooledConvolution
 #: Deviation of the normal from which the paper draws the weights of its fully connected layer ("narrow").
 NARROW = 0.01
 
+#: Networks by name. One may have `for_cpu()`: the same mapping, rearranged for inference in float32 on a CPU.
 NETWORKS: Dict[str, Type[nn.Module]] = {}
 
 

@@ -15,7 +15,8 @@ def test_figures_are_those_of_the_model_that_was_named(tmp_path):
     torch.manual_seed(0)
     spec = ModelSpec("paper", 48, 16, "standardize")
     fingerprint = write_model(tmp_path / "m", build_network("paper", 48, 16).state_dict(), spec)
-    arguments = ["--model", str(tmp_path / "m"), "--device", "cpu", "--repeats", "20", "--anchors", "50"]
+    arguments = ["--model", str(tmp_path / "m"), "--device", "cpu", "--backend", "torch"]
+    arguments += ["--repeats", "20", "--anchors", "50"]
     written = ["--seconds", "0", "--json", str(tmp_path / "b.json")]
     result = CliRunner().invoke(app, ["benchmark", *arguments, *written])
     assert result.exit_code == 0, result.output
