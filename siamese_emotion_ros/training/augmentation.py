@@ -129,7 +129,7 @@ def compress(faces: Tensor, quality: Tensor) -> Tensor:
     table = torch.tensor(JPEG_LUMINANCE, device=faces.device, dtype=faces.dtype).reshape(8, 8)
     # The scaling of the tables that libjpeg made common.
     percent = torch.where(quality < 50, 5000 / quality, 200 - 2 * quality)
-    steps = (table * percent.reshape(-1, 1, 1, 1, 1) / 100).clamp(1, 255)
+    steps = (table * percent.reshape(-1, 1, 1, 1, 1) / 100).add(0.5).floor().clamp(1, 255)
     rows, columns = padded.shape[2] // 8, padded.shape[3] // 8
     blocks = padded.reshape(-1, rows, 8, columns, 8).transpose(2, 3) - 128
     levels = (cosines @ blocks @ cosines.T / steps).round()

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from siamese_emotion_ros.training.augmentation import Augmentation, generator_for
+from siamese_emotion_ros.training.augmentation import Augmentation, compress, generator_for
 from siamese_emotion_ros.training.config import AugmentationConfig
 
 EVERYTHING = AugmentationConfig(
@@ -113,3 +113,37 @@ def test_cutout_covers_one_rectangle_with_one_grey():
         assert covered.sum() >= 0.9 * height * width
         assert len(after[0][covered].unique()) == 1
     assert torch.equal(augmented(original, cutout=1e-9), original.float())
+
+
+def test_turn_moves_the_middle_and_leaves_the_edges():
+    original = torch.arange(24, dtype=torch.uint8).mul(10).expand(16, 1, 24, 24)
+    changed = augmented(original, turn=0.3)
+    shift = (changed - original.float()).mean(dim=(1, 2)) / 10
+    assert shift[:, 12].abs().max() > 1.5
+    assert shift[:, 12].abs().max() <= 0.3 * 12 + 0.1
+    assert shift[:, [0, 23]].abs().max() < 0.8
+    assert (shift[:, 12] > 0).any() and (shift[:, 12] < 0).any()
+
+
+@pytest.mark.parametrize("quality", [10, 30, 50, 90])
+def test_jpeg_leaves_what_a_real_encoder_leaves(quality):
+    cv2 = pytest.importorskip("cv2")
+    grid = torch.arange(48, dtype=torch.float32)
+    original = (128 + 60 * torch.sin(grid / 5)[:, None] * torch.cos(grid / 3)[None, :])[None, None].round()
+    original[..., 10:20, 10:20] = 250
+    coded = cv2.imencode(".jpg", original[0, 0].byte().numpy(), [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    expected = torch.from_numpy(cv2.imdecode(coded, cv2.IMREAD_GRAYSCALE)).float()
+    difference = compress(original, torch.tensor(float(quality)).reshape(1, 1, 1, 1))[0, 0] - expected
+    assert difference.abs().mean() < 0.5
+    assert difference.abs().max() <= 12, "libjpeg rounds in other places, no more"
+
+
+def test_jpeg_takes_sides_that_are_no_whole_blocks():
+    assert compress(faces(2, side=21).float(), torch.full((2, 1, 1, 1), 40.0)).shape == (2, 1, 21, 21)
+
+
+def test_untouched_faces_are_moved_and_not_otherwise_changed():
+    original = flat(100, count=200)
+    changed = augmented(original, untouched=0.5, rotation=20.0, brightness=0.5)
+    same = ((changed - 100).abs() < 0.01).flatten(1).all(dim=1).float().mean()
+    assert 0.35 < same < 0.65

@@ -180,6 +180,22 @@ def test_supervised_contrastive_leaves_a_face_without_partners_out_of_the_mean()
     assert float(with_stranger) == pytest.approx(float(loss(near[:3], torch.tensor([0, 0, 0]))))
 
 
+def test_supervised_contrastive_takes_soft_labels():
+    rows, labels, loss = embeddings(torch.float64), torch.tensor(LABELS), SupervisedContrastiveLoss(0.5)
+    certain = torch.nn.functional.one_hot(labels).double()
+    assert float(loss(rows, certain)) == pytest.approx(float(loss(rows, labels)))
+    # Three faces of which the third is half a partner of each of the others.
+    half = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.5, 0.5]], dtype=torch.float64)
+    logits = -torch.cdist(rows[:3], rows[:3]).square() / (2 * 0.5)
+    share = [[float(logits[i, j] - torch.logsumexp(logits[i, [a for a in range(3) if a != i]], 0)) for j in range(3)]
+             for i in range(3)]
+    expected = mean([
+        -(share[0][1] + 0.5 * share[0][2]) / 1.5, -(share[1][0] + 0.5 * share[1][2]) / 1.5,
+        -(share[2][0] + share[2][1]) / 2,
+    ])
+    assert float(loss(rows[:3], half)) == pytest.approx(expected)
+
+
 ALL_LOSSES = [
     ContrastiveLoss(1.0), ContrastiveLoss(1.0, "balanced"), ContrastiveLoss(1.0, "active"),
     ContrastiveLoss(1.0, hard=True), TripletLoss(0.5), TripletLoss(0.5, hard=True), QuadrupletLoss(0.5, 0.2),

@@ -18,6 +18,7 @@ from siamese_emotion_ros.recognition.model import EmbeddingModel
 from siamese_emotion_ros.training.config import ConfigError
 from siamese_emotion_ros.training.data import Batch, scale
 from siamese_emotion_ros.training.module import DivergedError, SiameseModule
+from siamese_emotion_ros.training.prototypes import Prototypes
 from siamese_emotion_ros.training.train import exported_state, train
 
 CLOCK = ("images_per_second", "loader_share", "seconds")
@@ -202,6 +203,20 @@ def test_the_last_weights_are_exported_when_asked(tiny, tmp_path):
     last = exported_state(torch.load(tmp_path / "last.ckpt", weights_only=True)["state_dict"])
     weights = read_model(result.model).weights
     assert all(np.array_equal(weights[name], tensor.numpy()) for name, tensor in last.items())
+
+
+@pytest.mark.parametrize("ema", ["null", "0.9"])
+def test_a_head_of_prototypes_is_exported_as_a_linear_one(tiny, tmp_path, ema):
+    result = run(tiny, tmp_path, "loss.cross_entropy=1", "loss.head=prototypes", "loss.temperature=0.2",
+                 f"trainer.ema_decay={ema}")
+    weights = read_model(result.model).weights
+    np.testing.assert_allclose(np.linalg.norm(weights["head.weight"], axis=1), 5.0, rtol=1e-5)
+    assert not weights["head.bias"].any()
+    assert read_model(result.model).spec.head_classes == tiny.CLASSES
+    head = Prototypes(8, 3, 0.2)
+    head.weight.data = torch.from_numpy(weights["head.weight"] * 3)
+    points = torch.nn.functional.normalize(torch.randn(5, 8), dim=1)
+    torch.testing.assert_close(head(points), points @ torch.from_numpy(weights["head.weight"]).T)
 
 
 def test_a_folder_is_never_mixed_with_another_run(tiny, unbroken, tmp_path):
