@@ -57,7 +57,35 @@ def artifacts(tmp_path_factory):
     whole = (folder / "gallery_a3.safetensors").read_bytes()
     (folder / "truncated.safetensors").write_bytes(whole[: len(whole) // 2])
     (folder / "text.safetensors").write_text("not a gallery\n")
+    _spoil(folder)
     return folder
+
+
+def _spoil(folder):
+    """Galleries for model a that are whole files and still cannot be used, and a file that nobody should read whole."""
+    import safetensors
+    from safetensors.numpy import save_file
+
+    def write(name, change):
+        with safetensors.safe_open(str(folder / "gallery_a3.safetensors"), "np") as file:
+            tensors, metadata = {key: file.get_tensor(key) for key in file.keys()}, file.metadata()  # noqa: SIM118
+        change(tensors, metadata)
+        save_file(tensors, str(folder / f"{name}.safetensors"), metadata)
+
+    def not_a_number(tensors, metadata):
+        tensors["embeddings"][4, 2] = np.nan
+
+    def wider(tensors, metadata):
+        tensors["embeddings"] = np.pad(tensors["embeddings"], ((0, 0), (0, 3)))
+
+    def one_class_more(tensors, metadata):
+        metadata["classes"] = '["happiness", "neutral", "sadness", "fear"]'
+
+    for name, change in (("nan", not_a_number), ("wider", wider), ("no_anchor", one_class_more)):
+        write(name, change)
+    with open(folder / "huge.safetensors", "wb") as file:
+        file.truncate(2 << 30)
+    (folder / "link.safetensors").symlink_to("/etc/passwd")
 
 
 @pytest.fixture(scope="session")
@@ -74,11 +102,54 @@ def portrait():
 
 @pytest.fixture(scope="session")
 def pictures():
-    """The module beside this one: importlib mode puts no test folder on the path."""
-    spec = importlib.util.spec_from_file_location("pictures", Path(__file__).with_name("pictures.py"))
+    """The module beside this one that makes image messages."""
+    return _beside("pictures")
+
+
+def _beside(name):
+    """A module of this folder, which importlib mode does not put on the path."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture
+def pair(artifacts):
+    """Parameters for model `model` and gallery `gallery` of the artifacts."""
+    def make(model="a", gallery="a3"):
+        return {"model_path": f"model_{model}.safetensors", "gallery_path": f"gallery_{gallery}.safetensors"}
+
+    return make
+
+
+@pytest.fixture
+def start(graph, artifacts, pair):
+    """A running siamese_emotion, a publisher of faces that it hears, and the emotions it publishes."""
+    def make(**parameters):
+        from siamese_emotion_ros.msg import EmotionStamped, FaceCropArray
+
+        from siamese_emotion_ros.nodes.siamese_emotion import SiameseEmotion
+
+        values = {**pair(), "artifact_dirs": [str(artifacts)], "device": "cpu", **parameters}
+        # Queues that hold whatever a busy machine has not come to: what these tests say holds at any speed.
+        values.update({f"qos_overrides.{graph.topic('faces')}.subscription.depth": 2000,
+                       f"qos_overrides.{graph.topic('emotion')}.publisher.depth": 2000})
+        node = graph.start(SiameseEmotion, **values)
+        graph.until_state(node, "active")
+        publisher = graph.publisher(FaceCropArray, "faces", 2000)
+        emotions = graph.listen(EmotionStamped, "emotion", 2000)
+        graph.until(lambda: publisher.get_subscription_count(), "siamese_emotion to subscribe")
+        graph.until(lambda: graph.node.count_publishers(graph.topic("emotion")), "siamese_emotion to publish")
+        return node, publisher, emotions
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def faces():
+    """The module beside this one that makes FaceCropArray messages and knows their answers."""
+    return _beside("faces")
 
 
 # --- the graph ---
