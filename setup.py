@@ -26,6 +26,8 @@ EXTRAS_REQUIRE = {
         "yuface>=2023.5.1; platform_machine == 'x86_64' and python_version >= '3.10' and python_version < '3.12'",
     ],
     "train": ["lightning>=2.1,<3", "scikit-learn>=1.0", "tensorboard>=2.10", "torchmetrics>=1.0,<2"],
+    # Recordings of ROS 2 without ROS. For Python 3.8 and 3.9 there are older versions only, whose API is another.
+    "bags": ["rosbags>=0.11,<0.12; python_version >= '3.10'"],
     "eval": ["jinja2>=3.0", "matplotlib>=3.5", "scikit-learn>=1.0"],
     "onnx": ["onnx>=1.15", "onnxruntime>=1.16"],
     "test": [
@@ -56,8 +58,8 @@ def long_description():
 
 
 def shipped_files():
-    """Return setuptools' data_files that put config/ and models/ where colcon puts them: share/siamese_emotion_ros."""
-    files = [path for top in ("config", "models") for path in sorted((ROOT / top).rglob("*")) if path.is_file()]
+    """Return setuptools' data_files that put config/, models/ and msg/ where colcon puts them: share/siamese_emotion_ros."""
+    files = [path for top in ("config", "models", "msg") for path in sorted((ROOT / top).rglob("*")) if path.is_file()]
     return [
         (f"share/{PACKAGE}/{path.parent.relative_to(ROOT).as_posix()}", [path.relative_to(ROOT).as_posix()])
         for path in files

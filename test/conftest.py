@@ -1,5 +1,9 @@
 """Each test run has a ROS 2 graph of its own and leaves the machine's other work alone."""
+import importlib.util
 import os
+from pathlib import Path
+
+import pytest
 
 # Threads of OpenMP (torch, scikit-learn) that spin while they wait bring a busy machine to a standstill.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -10,3 +14,13 @@ os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 101))
 os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
 # Humble.
 os.environ.setdefault("ROS_LOCALHOST_ONLY", "1")
+
+
+@pytest.fixture(scope="session")
+def bag_making():
+    """The module beside this one that makes recordings; importlib mode puts no test folder on the path."""
+    pytest.importorskip("rosbags", reason="rosbags is not installed; `make test` installs it")
+    spec = importlib.util.spec_from_file_location("bag_making", Path(__file__).with_name("bag_making.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -1,0 +1,276 @@
+"""Reads what is left of a recording that was cut off: no metadata, half a database, an mcap file without its end.
+
+A robot whose power goes leaves such files. A sqlite3 file is read row by row and an mcap file record by record, in the
+order in which they were written, up to the first byte that makes no sense.
+"""
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import struct
+import sys
+import tempfile
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any, BinaryIO, Collection, Dict, Iterator, List, Optional, Sequence, Set, Tuple
+from urllib.parse import quote
+
+#: A record that claims more than this many bytes is taken for garbage.
+MAX_RECORD = 1 << 30
+
+MCAP_MAGIC = b"\x89MCAP0\r\n"
+ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+
+#: What mcap calls its records (https://mcap.dev/spec); the others hold nothing that is needed here.
+FOOTER, SCHEMA, CHANNEL, MESSAGE, CHUNK, DATA_END = 0x02, 0x03, 0x04, 0x05, 0x06, 0x0F
+
+#: What sqlite3, zstd, lz4 and struct raise over broken bytes.
+BROKEN = (sqlite3.Error, struct.error, OSError, EOFError, ValueError, RuntimeError, KeyError, IndexError, MemoryError)
+
+
+@dataclass(frozen=True)
+class Found:
+    """A topic that was met: its type, how many of its messages are whole, and the type's definition or nothing."""
+
+    type: str
+    count: int
+    definition: str
+
+
+class SalvagedBag:
+    """What can be read of a recording's files. topics: by name. damage: in sentences."""
+
+    def __init__(self, files: Sequence[Path]) -> None:
+        self.topics: Dict[str, Found] = {}
+        self.damage: List[str] = []
+        self._scratch: List[tempfile.TemporaryDirectory] = []
+        self._parts: List[Any] = []
+        for file in files:
+            plain = self._unpacked(file)
+            if plain is None:
+                continue
+            part = _SqliteFile(plain) if plain.suffix == ".db3" else _McapFile(plain)
+            found = part.survey()
+            if part.stopped:
+                self.damage.append(
+                    f"{file.name}: {sum(topic.count for topic in found.values())} messages can be read, then it is "
+                    f"{part.stopped}"
+                )
+            for name, topic in found.items():
+                before = self.topics.get(name)
+                count = topic.count + (before.count if before else 0)
+                self.topics[name] = Found(topic.type, count, topic.definition)
+            self._parts.append(part)
+
+    def messages(self, names: Set[str]) -> Iterator[Tuple[str, int, bytes]]:
+        """(topic, time, data) of these topics, in the order in which they were written."""
+        for part in self._parts:
+            for topic, time, data in part.messages(names):
+                yield topic, time, _zstd().decompress(data) if data[:4] == ZSTD_MAGIC else data
+
+    def close(self) -> None:
+        """Remove what was unpacked."""
+        for folder in self._scratch:
+            folder.cleanup()
+        self._scratch = []
+
+    def _unpacked(self, file: Path) -> Optional[Path]:
+        """The file itself, or what can be unpacked of it into a scratch folder."""
+        if file.suffix != ".zstd":
+            return file
+        folder = tempfile.TemporaryDirectory(prefix="salvaged_bag_")
+        self._scratch.append(folder)
+        plain = Path(folder.name) / file.stem
+        with plain.open("wb") as target:
+            try:
+                with file.open("rb") as packed, _zstd().open(packed, "rb") as source:
+                    shutil.copyfileobj(source, target)
+            except Exception as error:
+                self.damage.append(f"{file.name}: {target.tell()} bytes can be unpacked, then it is broken ({error})")
+        return plain if plain.stat().st_size else None
+
+
+def has_unmerged_rows(file: Path) -> bool:
+    """Whether a sqlite3 file's newest rows still lie in the log beside it, as when its recorder was killed."""
+    log = file.with_name(file.name + "-wal")
+    return log.exists() and log.stat().st_size > 0
+
+
+class _SqliteFile:
+    """One .db3 file. stopped: why it could not be read to its end, or nothing."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.stopped = ""
+
+    def survey(self) -> Dict[str, Found]:
+        topics: Dict[str, Found] = {}
+        try:
+            connection = self._open()
+            definitions = self._definitions(connection)
+            types = dict(connection.execute("SELECT name, type FROM topics").fetchall())
+            connection.close()
+        except BROKEN as error:
+            self.stopped = f"broken ({error})"
+            return {}
+        counts = dict.fromkeys(types, 0)
+        for topic, _, _ in self.messages(types):
+            counts[topic] += 1
+        for name, kind in types.items():
+            topics[name] = Found(kind, counts[name], definitions.get(kind, ""))
+        return topics
+
+    def messages(self, names: Collection[str]) -> Iterator[Tuple[str, int, bytes]]:
+        try:
+            connection = self._open()
+        except BROKEN as error:
+            self.stopped = f"broken ({error})"
+            return
+        try:
+            by_id = dict(connection.execute("SELECT id, name FROM topics").fetchall())
+            # By rowid and nothing else: an index lies behind the rows and is the first to be lost.
+            for topic_id, time, data in connection.execute(
+                "SELECT topic_id, timestamp, data FROM messages NOT INDEXED ORDER BY rowid"
+            ):
+                name = by_id.get(topic_id)
+                if name in names and isinstance(data, bytes):
+                    yield str(name), time, data
+        except BROKEN as error:
+            self.stopped = f"broken ({error})"
+        finally:
+            connection.close()
+
+    def _open(self) -> sqlite3.Connection:
+        mode = "mode=ro" if has_unmerged_rows(self._path) else "mode=ro&immutable=1"
+        connection = sqlite3.connect(f"file:{quote(str(self._path))}?{mode}", uri=True)
+        # Otherwise a file shorter than its header says is refused as a whole; nothing can be written either way.
+        connection.execute("PRAGMA writable_schema = ON")
+        return connection
+
+    @staticmethod
+    def _definitions(connection: sqlite3.Connection) -> Dict[str, str]:
+        try:
+            rows = connection.execute(
+                "SELECT topic_type, encoded_message_definition FROM message_definitions WHERE encoding = 'ros2msg'"
+            )
+            return dict(rows.fetchall())
+        except sqlite3.Error:
+            return {}  # sqlite3 bags have them since Iron
+
+
+class _McapFile:
+    """One .mcap file, read from its beginning without its index. stopped: why not to its end, or nothing."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.stopped = ""
+
+    def survey(self) -> Dict[str, Found]:
+        topics: Dict[str, Found] = {}
+        for name, kind, definition, _, _ in self._read():
+            count = topics[name].count if name in topics else 0
+            topics[name] = Found(kind, count + 1, definition)
+        return topics
+
+    def messages(self, names: Collection[str]) -> Iterator[Tuple[str, int, bytes]]:
+        for name, _, _, time, data in self._read():
+            if name in names:
+                yield name, time, data
+
+    def _read(self) -> Iterator[Tuple[str, str, str, int, bytes]]:
+        """(topic, type, definition, time, data) of each message."""
+        schemas: Dict[int, Tuple[str, str]] = {0: ("", "")}
+        channels: Dict[int, Tuple[str, int]] = {}
+        self.stopped = ""
+        with self._path.open("rb") as file:
+            if file.read(8) != MCAP_MAGIC:
+                self.stopped = "not an mcap file"
+                return
+            try:
+                for kind, record in _records(file):
+                    if kind == SCHEMA:
+                        number, name, encoding, text = _unpack(record, "Hss*")
+                        schemas[number] = (name, text.decode() if encoding == "ros2msg" else "")
+                    elif kind == CHANNEL:
+                        number, schema, topic = _unpack(record, "HHs")
+                        channels[number] = (topic, schema)
+                    elif kind == MESSAGE:
+                        number, _, time, _ = struct.unpack_from("<HIQQ", record)
+                        topic, schema = channels[number]
+                        type_name, definition = schemas[schema]
+                        yield topic, type_name, definition, time, record[22:]
+                    elif kind in (FOOTER, DATA_END):
+                        return
+            except GeneratorExit:
+                raise
+            except Exception as error:  # decompressors have exceptions of their own
+                self.stopped = f"broken ({type(error).__name__}: {error})"
+                return
+            self.stopped = "cut off"
+
+
+def _records(file: BinaryIO) -> Iterator[Tuple[int, bytes]]:
+    """The records of an mcap file from here on, those within chunks included, up to one that is not whole."""
+    while True:
+        head = file.read(9)
+        if len(head) < 9:
+            return
+        kind, size = struct.unpack("<BQ", head)
+        if size > MAX_RECORD:
+            raise ValueError(f"a record claims {size} bytes")
+        body = file.read(size)
+        if kind == CHUNK:
+            yield from _records(BytesIO(_chunk(body)))
+        elif len(body) == size:
+            yield kind, body
+        if len(body) < size:
+            return
+
+
+def _chunk(body: bytes) -> bytes:
+    """The records of a chunk; of one that is cut off, those that are left when it is not compressed."""
+    size, _ = struct.unpack_from("<QI", body, 16)
+    length = struct.unpack_from("<I", body, 28)[0]
+    compression = body[32 : 32 + length].decode()
+    packed = body[40 + length : 40 + length + struct.unpack_from("<Q", body, 32 + length)[0]]
+    if size > MAX_RECORD:
+        raise ValueError(f"a chunk claims {size} bytes")
+    if compression == "":
+        return packed
+    if compression == "zstd":
+        unpacked: bytes = _zstd().decompress(packed)
+    elif compression == "lz4":
+        from lz4.frame import decompress
+
+        unpacked = decompress(packed)
+    else:
+        raise ValueError(f"unknown compression {compression!r}")
+    return unpacked
+
+
+def _unpack(record: bytes, fields: str) -> List[Any]:
+    """Fields of an mcap record: H a uint16, s a string, * bytes; each with its length before it but the first."""
+    values: List[Any] = []
+    position = 0
+    for field in fields:
+        if field == "H":
+            values.append(struct.unpack_from("<H", record, position)[0])
+            position += 2
+            continue
+        (length,) = struct.unpack_from("<I", record, position)
+        value = record[position + 4 : position + 4 + length]
+        if len(value) < length:
+            raise ValueError("a record ends within a text")
+        values.append(value.decode() if field == "s" else value)
+        position += 4 + length
+    return values
+
+
+def _zstd() -> Any:
+    """Python's own zstd (3.14), or the one that rosbags brings."""
+    if sys.version_info >= (3, 14):
+        from compression import zstd
+    else:
+        from backports import zstd
+    return zstd
