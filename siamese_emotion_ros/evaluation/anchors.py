@@ -7,7 +7,7 @@ import numpy as np
 
 from siamese_emotion_ros.datasets.face_set import FaceSet
 from siamese_emotion_ros.datasets.repeats import first_occurrences
-from siamese_emotion_ros.evaluation.answers import Progress, embed_faces
+from siamese_emotion_ros.recognition.embedding import Progress, embed_faces
 from siamese_emotion_ros.recognition.gallery import Gallery
 from siamese_emotion_ros.recognition.model import EmbeddingModel
 

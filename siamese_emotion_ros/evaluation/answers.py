@@ -3,16 +3,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Callable, Optional, Sequence, Tuple
+from typing import Optional, Sequence, Tuple
 
 import numpy as np
 
 from siamese_emotion_ros.recognition.gallery import Gallery
-from siamese_emotion_ros.recognition.model import FACES_AT_ONCE, EmbeddingModel
+from siamese_emotion_ros.recognition.model import EmbeddingModel
 from siamese_emotion_ros.recognition.recognizer import Recognizer, Settings
-
-#: Called with (done, total) faces.
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,17 +63,6 @@ class Answers:
         return replace(
             self, truth=truth, decided=self.decided[rows], confidence=self.confidence[rows], nearest=self.nearest[rows]
         )
-
-
-def embed_faces(model: EmbeddingModel, faces: Sequence[np.ndarray], progress: Optional[Progress] = None) -> np.ndarray:
-    """Embeddings float32 [N, D] of N uint8 gray faces of any size, batch by batch."""
-    embeddings = np.empty((len(faces), model.embedding_dim), np.float32)
-    for start in range(0, len(faces), FACES_AT_ONCE):
-        batch = faces[start : start + FACES_AT_ONCE]
-        embeddings[start : start + len(batch)] = model.embed(batch)
-        if progress is not None:
-            progress(start + len(batch), len(faces))
-    return embeddings
 
 
 def answers_of_neighbors(

@@ -8,13 +8,7 @@ import numpy as np
 
 from siamese_emotion_ros.datasets.face_set import FaceSet
 from siamese_emotion_ros.evaluation.anchors import queries_among_anchors
-from siamese_emotion_ros.evaluation.answers import (
-    Answers,
-    Progress,
-    answers_of_head,
-    answers_of_neighbors,
-    embed_faces,
-)
+from siamese_emotion_ros.evaluation.answers import Answers, answers_of_head, answers_of_neighbors
 from siamese_emotion_ros.evaluation.bootstrap import confidence_intervals
 from siamese_emotion_ros.evaluation.label_columns import MEANING, OWN, label_columns
 from siamese_emotion_ros.evaluation.metrics import (
@@ -26,6 +20,7 @@ from siamese_emotion_ros.evaluation.metrics import (
 )
 from siamese_emotion_ros.evaluation.reliability import calibration
 from siamese_emotion_ros.evaluation.verification import verification
+from siamese_emotion_ros.recognition.embedding import Progress, embed_faces
 from siamese_emotion_ros.recognition.gallery import Gallery
 from siamese_emotion_ros.recognition.model import EmbeddingModel
 from siamese_emotion_ros.recognition.recognizer import Settings

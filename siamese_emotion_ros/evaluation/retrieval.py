@@ -11,7 +11,7 @@ import numpy as np
 
 from siamese_emotion_ros.datasets.face_set import Skipped
 from siamese_emotion_ros.datasets.images import MAX_CROP_SIDE, ImageError, image_files, read_bgr, read_face
-from siamese_emotion_ros.evaluation.answers import Progress, embed_faces
+from siamese_emotion_ros.recognition.embedding import Progress, embed_faces
 from siamese_emotion_ros.recognition.model import EmbeddingModel
 
 #: How pictures become faces: `always` and `never` search for one; `auto` only in pictures too large to be a crop.

@@ -142,6 +142,7 @@ def write_gallery(path: PathLike, gallery: Gallery, half: bool = False) -> str:
         "model": gallery.model_fingerprint,
         "k": str(gallery.k),
         "threshold": json.dumps(gallery.threshold),
+        "sharpness": json.dumps(gallery.sharpness),
     }
     contiguous = {name: np.asarray(array, order="C") for name, array in tensors.items()}
     write_atomically(path, safetensors.numpy.save(contiguous, metadata))
@@ -165,6 +166,8 @@ def read_gallery(path: PathLike) -> Gallery:
             k=_integer(metadata, "k"),
             threshold=threshold,
             images=tensors.get("images"),
+            # Galleries of the first release have none.
+            sharpness=_json(metadata, "sharpness", (int, float)) if "sharpness" in metadata else 1.0,
         )
     except ValueError as error:
         raise ArtifactError(f"{path}: {error}") from error

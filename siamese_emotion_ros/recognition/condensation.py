@@ -1,13 +1,16 @@
-"""Fewer anchors that answer like many: k-means prototypes or a random draw for each class of a gallery."""
+"""Fewer anchors that answer like many: a draw, k-means prototypes, herding or condensed nearest neighbours."""
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Callable, Dict, Tuple
 
 import numpy as np
 
 from siamese_emotion_ros.recognition.gallery import Gallery
+from siamese_emotion_ros.recognition.leave_one_out import decided_by_others
 
-METHODS = ("kmeans", "random")
+#: Lengths that differ by less than this share are one: a network that scales its embeddings to length 1 made them.
+SAME_LENGTH = 1e-3
 
 
 def condense(
@@ -15,25 +18,20 @@ def condense(
 ) -> Gallery:
     """About `anchors` anchors, at least one of each class; how many of each, `shares` says.
 
-    `random` keeps a seeded draw of the anchors themselves; `kmeans` replaces a class by the means of its clusters
-    (named `<class>/prototype<i>`, without images; needs scikit-learn). ValueError for an unknown method, or as shares.
+    random   a seeded draw of the anchors themselves.
+    herding  the anchors of each class whose mean stays nearest to the class's mean (Welling, 2009); needs no seed.
+    hart     condensed nearest neighbours: anchors that those kept so far would misname (Hart, 1968), among the anchors
+             that their own neighbours name rightly (Wilson, 1972). It ends with fewer when no mistake is left.
+    kmeans   the means of each class's clusters, named `<class>/prototype<i>`, without images; needs scikit-learn.
+
+    The threshold stays as it is: calibrate it anew, since fewer anchors lie farther from a face. ValueError for an
+    unknown method, or as shares.
     """
     if method not in METHODS:
         raise ValueError(f"unknown condensation method {method!r}: expected one of {', '.join(METHODS)}")
     if method == "random":
         return gallery.select(draw(gallery.labels, len(gallery.classes), anchors, seed, balance))
-    wanted = shares(gallery.counts, anchors, balance)
-    prototypes = [
-        _cluster_means(gallery.embeddings[gallery.labels == label], share, seed) for label, share in enumerate(wanted)
-    ]
-    labels = np.repeat(np.arange(len(prototypes)), [len(means) for means in prototypes])
-    names = tuple(
-        f"{label}/prototype{i}" for label, means in zip(gallery.classes, prototypes) for i in range(len(means))
-    )
-    return replace(
-        gallery,
-        embeddings=np.concatenate(prototypes), labels=labels, names=names, images=None, k=min(gallery.k, len(labels)),
-    )
+    return _CONDENSED[method](gallery, shares(gallery.counts, anchors, balance), seed)
 
 
 def shares(counts: np.ndarray, anchors: int, balance: float = 0.0) -> np.ndarray:
@@ -64,9 +62,97 @@ def draw(labels: np.ndarray, n_classes: int, anchors: int, seed: int = 0, balanc
     return np.concatenate(drawn)
 
 
-def _cluster_means(points: np.ndarray, n_clusters: int, seed: int) -> np.ndarray:
+def _herded(gallery: Gallery, wanted: np.ndarray, seed: int) -> Gallery:
+    members = [np.flatnonzero(gallery.labels == label) for label in range(len(wanted))]
+    return gallery.select(np.concatenate([
+        np.sort(rows[_herd(gallery.embeddings[rows], share)]) for rows, share in zip(members, wanted)
+    ]))
+
+
+def _herd(points: np.ndarray, share: int) -> np.ndarray:
+    """The rows of `points` [N, D] chosen one by one so that the mean of the chosen is nearest to the mean of all."""
+    if len(points) <= share:
+        return np.arange(len(points))
+    mean = points.mean(axis=0, dtype=np.float64)
+    squares = np.einsum("nd,nd->n", points, points)
+    wished = mean.copy()
+    chosen = np.empty(share, np.int64)
+    for place in range(share):
+        # |(place + 1) mean - (sum of the chosen + x)|^2, without what is the same for every x.
+        gaps = squares - 2 * (points @ wished.astype(np.float32))
+        gaps[chosen[:place]] = np.inf
+        chosen[place] = gaps.argmin()
+        wished += mean - points[chosen[place]]
+    return chosen
+
+
+def _hart(gallery: Gallery, wanted: np.ndarray, seed: int) -> Gallery:
+    everything = np.arange(len(gallery))
+    clear = decided_by_others(gallery, everything) == gallery.labels
+    # A class of which nothing is clear keeps all: every class needs an anchor.
+    clear |= np.bincount(gallery.labels[clear], minlength=len(wanted))[gallery.labels] == 0
+    pool = np.random.default_rng(seed).permutation(np.flatnonzero(clear))
+    points, labels = gallery.embeddings[pool], gallery.labels[pool]
+    squares = np.einsum("nd,nd->n", points, points)
+    nearest: np.ndarray = np.full(len(pool), np.inf)
+    decided: np.ndarray = np.full(len(pool), -1)
+    room = wanted.copy()
+    kept: np.ndarray = np.zeros(len(pool), bool)
+
+    def keep(row: int) -> None:
+        gaps = squares - 2 * (points @ points[row]) + squares[row]
+        nearer = gaps < nearest
+        nearest[nearer], decided[nearer] = gaps[nearer], labels[row]
+        # Not left to rounding: of two alike with different labels, each is nearest to itself.
+        nearest[row], decided[row] = -np.inf, labels[row]
+        kept[row] = True
+        room[labels[row]] -= 1
+
+    for label in range(len(wanted)):
+        keep(int(np.flatnonzero(labels == label)[0]))
+    row = 0
+    while True:
+        # The next one, going round and round, that is misnamed and whose class has room.
+        missed = np.flatnonzero((decided != labels) & ~kept & (room[labels] > 0))
+        if not len(missed):
+            break
+        place = np.searchsorted(missed, row)
+        row = int(missed[place % len(missed)])
+        keep(row)
+    return gallery.select(np.sort(pool[kept]))
+
+
+def _cluster_means(gallery: Gallery, wanted: np.ndarray, seed: int) -> Gallery:
+    prototypes = [
+        _means(gallery.embeddings[gallery.labels == label], share, seed) for label, share in enumerate(wanted)
+    ]
+    labels = np.repeat(np.arange(len(prototypes)), [len(means) for means in prototypes])
+    names = tuple(
+        f"{label}/prototype{i}" for label, means in zip(gallery.classes, prototypes) for i in range(len(means))
+    )
+    return replace(
+        gallery,
+        embeddings=np.concatenate(prototypes), labels=labels, names=names, images=None, k=min(gallery.k, len(labels)),
+    )
+
+
+def _means(points: np.ndarray, n_clusters: int, seed: int) -> np.ndarray:
     if len(points) <= n_clusters:
         return points
     from sklearn.cluster import KMeans
 
-    return KMeans(n_clusters, n_init=1, random_state=seed).fit(points).cluster_centers_.astype(np.float32)
+    means = KMeans(n_clusters, n_init=1, random_state=seed).fit(points).cluster_centers_.astype(np.float32)
+    lengths = np.linalg.norm(points, axis=1)
+    if np.ptp(lengths) > SAME_LENGTH * lengths.mean():
+        return means
+    # A mean of points on a sphere lies inside it, the deeper the wider its cluster, and so nearer to everything.
+    return means * (lengths.mean() / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12))
+
+
+_CONDENSED: Dict[str, Callable[[Gallery, np.ndarray, int], Gallery]] = {
+    "herding": _herded,
+    "hart": _hart,
+    "kmeans": _cluster_means,
+}
+
+METHODS: Tuple[str, ...] = ("random", *_CONDENSED)

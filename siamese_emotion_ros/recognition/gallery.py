@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Optional, Sequence, Tuple
 
 import numpy as np
 
+from siamese_emotion_ros.recognition.embedding import Progress, embed_faces
 from siamese_emotion_ros.recognition.emotions import UNKNOWN
 from siamese_emotion_ros.recognition.preprocessing import Faces, resize, to_gray
 
@@ -27,6 +28,8 @@ class Gallery:
     model_fingerprint: the model that made the embeddings.
     k: neighbours that vote, 1..N.
     threshold: distance of the nearest anchor beyond which a face is unknown; None = never.
+    sharpness: a class's score is its share of the vote to this power, brought to sum 1; 1 = the plain share. Found by
+        calibration.sharpness_for, so that the winner's score is the probability that it is right.
     images: optional uint8 [N, H, W] faces behind the anchors, from which another model can embed them anew.
     Raises ValueError, saying what was expected, for anything else.
     """
@@ -39,6 +42,7 @@ class Gallery:
     k: int
     threshold: Optional[float] = None
     images: Optional[np.ndarray] = None
+    sharpness: float = 1.0
 
     def __post_init__(self) -> None:
         embeddings, labels = self.embeddings, self.labels
@@ -70,6 +74,8 @@ class Gallery:
             raise ValueError(f"k is {self.k}: expected 1 to {len(embeddings)}, the number of anchors")
         if self.threshold is not None and not self.threshold > 0:
             raise ValueError(f"threshold is {self.threshold}: expected a distance above 0, or none")
+        if not 0 < self.sharpness < 100:
+            raise ValueError(f"sharpness is {self.sharpness}: expected a power above 0 and below 100; 1 is neutral")
         if self.images is not None and (
             self.images.dtype != np.uint8 or self.images.ndim != 3 or len(self.images) != len(embeddings)
             or 0 in self.images.shape
@@ -91,6 +97,8 @@ class Gallery:
         """SHA-256 (hex) over everything that decides an answer: anchors, labels, names, images, settings, model."""
         digest = hashlib.sha256()
         settings = [list(self.classes), list(self.names), self.model_fingerprint, self.k, self.threshold]
+        if self.sharpness != 1.0:
+            settings.append(self.sharpness)
         digest.update(json.dumps(settings).encode())
         for array in (self.embeddings, self.labels) + (() if self.images is None else (self.images,)):
             digest.update(str(array.shape).encode())
@@ -136,23 +144,24 @@ def build_gallery(
     k: int,
     threshold: Optional[float] = None,
     image_size: Optional[int] = None,
+    progress: Optional[Progress] = None,
 ) -> Gallery:
-    """Embed labelled faces as anchors.
+    """Embed labelled faces as anchors; `progress` counts faces.
 
     `faces` are uint8 images of any size, `labels` int64 [N] indices into `classes`. With `image_size` the gallery also
     carries the faces, gray and that many pixels square, so that it can follow a change of model. ValueError as Gallery.
     """
     images = None if image_size is None else np.stack([resize(to_gray(face), image_size) for face in faces])
     return Gallery(
-        embeddings=model.embed(faces), labels=np.asarray(labels, np.int64), classes=tuple(classes), names=tuple(names),
-        model_fingerprint=model.fingerprint, k=k, threshold=threshold, images=images,
+        embeddings=embed_faces(model, faces, progress), labels=np.asarray(labels, np.int64), classes=tuple(classes),
+        names=tuple(names), model_fingerprint=model.fingerprint, k=k, threshold=threshold, images=images,
     )
 
 
-def reembed(gallery: Gallery, model: EmbeddingModel) -> Gallery:
+def reembed(gallery: Gallery, model: EmbeddingModel, progress: Optional[Progress] = None) -> Gallery:
     """The gallery for another model, embedded anew from the images it carries; ValueError when it carries none.
 
-    The threshold is dropped: a distance in one embedding space says nothing in another.
+    `progress` counts images. The threshold is dropped: a distance in one embedding space says nothing in another.
     """
     if gallery.images is None:
         raise ValueError(
@@ -161,5 +170,6 @@ def reembed(gallery: Gallery, model: EmbeddingModel) -> Gallery:
             "or build it with images"
         )
     return replace(
-        gallery, embeddings=model.embed(gallery.images), model_fingerprint=model.fingerprint, threshold=None
+        gallery, embeddings=embed_faces(model, gallery.images, progress), model_fingerprint=model.fingerprint,
+        threshold=None,
     )

@@ -35,8 +35,8 @@ class Recognition:
     """What one face was taken for.
 
     label: one of the recognizer's classes, or "unknown".
-    confidence: 0..1, the share of the neighbours that voted for the label; 0 for unknown.
-    class_scores: float32 [C], every class's share of the vote, summing to 1.
+    confidence: 0..1, the label's score; 0 for unknown. With a calibrated gallery, the probability that it is right.
+    class_scores: float32 [C], summing to 1: every class's share of the vote, sharpened as the gallery says.
     class_distances: float32 [C], Euclidean distance of the nearest anchor of each class.
     neighbor_labels, neighbor_distances (float32 [k]), neighbor_names: the k nearest anchors, nearest first.
     """
@@ -97,7 +97,7 @@ class Recognizer:
         results = []
         for distances, anchors, class_distances in zip(*self._anchors.query(embeddings, self.k)):
             labels = gallery.labels[anchors]
-            winner, scores = majority_vote(labels, distances, len(gallery.classes))
+            winner, scores = majority_vote(labels, distances, len(gallery.classes), gallery.sharpness)
             known = distances[0] <= self.threshold
             results.append(
                 Recognition(

@@ -1,0 +1,59 @@
+"""Sharpness: a vote becomes a probability, and neither the winner nor an old gallery changes."""
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from siamese_emotion_ros.recognition.artifacts import read_gallery, write_gallery
+from siamese_emotion_ros.recognition.calibration import sharpness_for
+from siamese_emotion_ros.recognition.gallery import Gallery
+from siamese_emotion_ros.recognition.neighbors import majority_vote
+from siamese_emotion_ros.recognition.recognizer import Recognizer
+
+
+def test_it_changes_scores_and_not_the_winner():
+    labels, distances = np.array([0, 0, 1, 0, 2]), np.arange(5.0)
+    plain, sharp, blunt = (majority_vote(labels, distances, 4, power) for power in (1.0, 2.0, 0.5))
+    assert plain[0] == sharp[0] == blunt[0] == 0
+    np.testing.assert_allclose(plain[1], [0.6, 0.2, 0.2, 0])
+    np.testing.assert_allclose(sharp[1], [9 / 11, 1 / 11, 1 / 11, 0], rtol=1e-6)
+    assert blunt[1][0] < plain[1][0] and blunt[1].sum() == pytest.approx(1) and blunt[1].dtype == np.float32
+
+
+def test_a_file_keeps_it_and_an_older_one_has_none(tmp_path, gallery, model, faces):
+    sharper = replace(gallery, sharpness=1.7)
+    assert sharper.fingerprint != gallery.fingerprint
+    write_gallery(tmp_path / "g", sharper)
+    assert read_gallery(tmp_path / "g").sharpness == 1.7
+    plain, sharp = (Recognizer(model, each).recognize(faces[:9]) for each in (gallery, read_gallery(tmp_path / "g")))
+    assert [result.label for result in plain] == [result.label for result in sharp]
+    assert all(after.confidence >= before.confidence - 1e-6 for before, after in zip(plain, sharp))
+    for wrong in (0.0, -1.0, float("nan"), 1000.0):
+        with pytest.raises(ValueError, match="sharpness is"):
+            replace(gallery, sharpness=wrong)
+
+
+@pytest.mark.parametrize("noise", [0.4, 1.5])
+def test_calibrated_confidence_is_the_share_of_right_answers(noise):
+    random = np.random.default_rng(0)
+
+    def drawn(count):
+        labels = random.integers(0, 3, count)
+        return (np.eye(3)[labels] + noise * random.normal(size=(count, 3))).astype(np.float32), labels
+
+    anchors, labels = drawn(600)
+    gallery = Gallery(anchors, labels, ("anger", "fear", "neutral"), tuple(map(str, range(600))), "model", k=25)
+    power = sharpness_for(gallery, *drawn(3000))
+
+    def error(sharpness, faces, truth):
+        distances = np.linalg.norm(faces[:, None] - anchors[None], axis=2)
+        nearest = np.argsort(distances, axis=1)[:, :25]
+        votes = [majority_vote(labels[row], distances[i][row], 3, sharpness) for i, row in enumerate(nearest)]
+        right = np.array([winner for winner, _ in votes]) == truth
+        return abs(np.mean([shares[winner] for winner, shares in votes]) - right.mean())
+
+    strangers = drawn(1500)
+    assert error(power, *strangers) < 0.03
+    assert error(power, *strangers) <= error(3 * power, *strangers)
