@@ -2,11 +2,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+from typing import List, Optional, Tuple
 
 import typer
 
 from siamese_emotion_ros.cli.errors import reported
+from siamese_emotion_ros.cli.source import Source, named, options_of, source
 
 #: The model and galleries that come with the package, by the label set they answer in.
 SHIPPED_MODEL = "paper_fer2013.safetensors"
@@ -52,10 +53,10 @@ def evaluate(
 ) -> None:
     """Measure a model and gallery: top-1, F1, one-vs-rest, confusions, calibration, ROC, with confidence intervals."""
     with reported():
-        queried = _source(dataset, root, query, split, option)
+        queried = source(dataset, root, query, split, option)
         anchored = None
         if anchors is not None:
-            anchored = _Source(*_named(anchors, "--anchors"), anchors_split, _options(anchors_option))
+            anchored = Source(*named(anchors, "--anchors"), anchors_split, options_of(anchors_option))
         elif anchors_split is not None or anchors_option:
             raise ValueError("--anchors-split and --anchors-option are about --anchors: name that data set too")
         if anchored is not None and gallery is not None:
@@ -63,55 +64,8 @@ def evaluate(
         _evaluate(queried, anchored, classes, model, gallery, k, threshold, seed, device, json, html)
 
 
-class _Source(NamedTuple):
-    """A data set on disk, and the part of it that is wanted (None = what is natural)."""
-
-    dataset: str
-    root: Path
-    split: Optional[str]
-    options: Dict[str, Any]
-
-    def is_same_copy(self, other: _Source) -> bool:
-        return self.dataset == other.dataset and self.root.resolve() == other.root.resolve()
-
-
-def _source(
-    dataset: Optional[str], root: Optional[Path], query: Optional[str], split: Optional[str],
-    options: Optional[List[str]],
-) -> _Source:
-    if query is not None and (dataset is not None or root is not None):
-        raise ValueError("--query says both --dataset and --root: give it, or give those two")
-    if query is not None:
-        return _Source(*_named(query, "--query"), split, _options(options))
-    if dataset is None or root is None:
-        raise ValueError("which faces? Give --dataset and --root, such as --dataset fer2013 --root ~/data/fer2013")
-    return _Source(dataset, root, split, _options(options))
-
-
-def _named(text: str, flag: str) -> Tuple[str, Path]:
-    dataset, colon, path = text.partition(":")
-    if not (dataset and colon and path):
-        raise ValueError(f"{flag} is {text!r}: expected a data set and its place, such as ckplus:/data/CK+")
-    return dataset, Path(path)
-
-
-def _options(texts: Optional[List[str]]) -> Dict[str, Any]:
-    import yaml
-
-    options = {}
-    for text in texts or ():
-        key, equals, value = text.partition("=")
-        if not (key and equals):
-            raise ValueError(f"the option {text!r} has no value: expected KEY=VALUE, such as labels=ferplus")
-        try:
-            options[key.strip()] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise ValueError(f"the option {text!r} is not YAML: expected such as angles=[S, HL]") from error
-    return options
-
-
 def _evaluate(
-    queried: _Source, anchored: Optional[_Source], classes: Optional[str], model_path: Optional[Path],
+    queried: Source, anchored: Optional[Source], classes: Optional[str], model_path: Optional[Path],
     gallery_path: Optional[Path], k: Optional[int], threshold: Optional[float], seed: int, device: str,
     json_path: Optional[Path], html_path: Optional[Path],
 ) -> None:
@@ -141,9 +95,7 @@ def _evaluate(
     facts = {"data": str(queried.root), "model file": str(model_path), "seed": seed}
     notices = []
 
-    loaded = load_faces(queried.dataset, queried.root, **queried.options)
-    rows, split_name = choose_part(loaded, queried.split, seed)
-    queries = loaded.select(rows)
+    queries, loaded, split_name = queried.load(seed)
     if stored is not None:
         gallery = narrowed(stored, wanted or shared_classes(stored.classes, queries))
         facts["gallery file"] = str(gallery_path)

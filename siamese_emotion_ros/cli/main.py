@@ -9,6 +9,7 @@ from siamese_emotion_ros.cli.export import export
 from siamese_emotion_ros.cli.gallery import gallery
 from siamese_emotion_ros.cli.inspect import inspect
 from siamese_emotion_ros.cli.protocol import protocol
+from siamese_emotion_ros.cli.robustness import robustness
 from siamese_emotion_ros.cli.similar import similar
 from siamese_emotion_ros.cli.train import train
 
@@ -19,7 +20,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (train, protocol, evaluate, similar, inspect, export, benchmark):
+for command in (train, protocol, evaluate, robustness, similar, inspect, export, benchmark):
     app.command()(command)
 app.add_typer(gallery, name="gallery")
 

@@ -1,0 +1,66 @@
+"""`siamese-emotion robustness`: what blur, darkness, bad boxes and the like cost a model."""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import List, Optional
+
+import typer
+
+from siamese_emotion_ros.cli.errors import reported
+from siamese_emotion_ros.cli.source import Source, source
+
+
+def robustness(
+    dataset: Optional[str] = typer.Option(None, help="Data set: fer2013, ckplus, kdef or folder."),
+    root: Optional[Path] = typer.Option(None, help="Your copy of the data set."),
+    split: Optional[str] = typer.Option(None, metavar="[SCHEME:]PART", help="Which faces, as in evaluate."),
+    option: Optional[List[str]] = typer.Option(
+        None, metavar="KEY=VALUE", help="Option of the data set's loader, such as labels=ferplus; repeatable."
+    ),
+    model: Path = typer.Option(..., help="Model file."),
+    gallery: Path = typer.Option(..., help="Gallery file."),
+    seed: int = typer.Option(0, help="Seed of what is random about a corruption."),
+    device: str = typer.Option("auto", help="auto, cpu, cuda or cuda:<n>."),
+    csv: Optional[Path] = typer.Option(None, help="Write the table to this file."),
+    plot: Optional[Path] = typer.Option(None, help="Draw it to this PNG."),
+) -> None:
+    """Top-1 under fourteen corruptions at three strengths each, beside that of the faces as they are."""
+    with reported():
+        _robustness(source(dataset, root, None, split, option), model, gallery, seed, device, csv, plot)
+
+
+def _robustness(
+    faces: Source, model: Path, gallery: Path, seed: int, device: str, csv: Optional[Path], plot: Optional[Path]
+) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from siamese_emotion_ros.cli.progress import face_progress
+    from siamese_emotion_ros.evaluation import robustness as measuring
+    from siamese_emotion_ros.evaluation.anchors import narrowed, shared_classes
+    from siamese_emotion_ros.recognition.artifacts import read_gallery, write_atomically
+    from siamese_emotion_ros.recognition.model import EmbeddingModel
+    from siamese_emotion_ros.recognition.recognizer import Settings
+
+    embedder = EmbeddingModel.load(model, device, backend="auto", threads=2)
+    stored = read_gallery(gallery)
+    queries, _, part = faces.load(seed)
+    anchors = narrowed(stored, shared_classes(stored.classes, queries))
+    with face_progress("corrupting and embedding faces") as progress:
+        rows = measuring.robustness(embedder, anchors, Settings(), queries, seed, progress)
+
+    console = Console(highlight=False)
+    table = Table(title=f"{model.name} on {faces.dataset}, {part}: {rows[0].n} faces")
+    for heading in ("", "strength", "top-1", "macro-F1", "lost"):
+        table.add_column(heading, justify="left" if heading in ("", "strength") else "right")
+    for row, before in zip(rows, [None, *rows]):
+        first = before is None or before.corruption != row.corruption
+        lost = "" if row is rows[0] else f"{100 * row.drop:.1f}"
+        table.add_row(row.corruption if first else "", row.strength, f"{row.top1:.1%}", f"{row.macro_f1:.1%}", lost)
+    console.print(table)
+    if csv is not None:
+        write_atomically(csv, measuring.as_csv(rows))
+        console.print(f"wrote {csv}")
+    if plot is not None:
+        write_atomically(plot, measuring.plot(rows, f"{model.stem}: {faces.dataset}, {part}"))
+        console.print(f"wrote {plot}")
