@@ -41,7 +41,7 @@ PARAMETERS = ParameterTable("siamese_emotion", [
     Spec("device", "auto", "Where the network runs: auto (cuda where there is one), cpu, cuda or cuda:<number>.",
          changes=UNCONFIGURED, check=choose_device),
     Spec("precision", "fp32", "Arithmetic of the network.", choices=("fp32", "fp16"), changes=UNCONFIGURED),
-    Spec("backend", "auto", "What computes embeddings; auto is ONNX Runtime where it is installed and the device a CPU.",
+    Spec("backend", "auto", "What computes embeddings; auto is ONNX Runtime where installed, on a CPU, else torch.",
          choices=BACKENDS, changes=UNCONFIGURED),
     Spec("threads", 1, "CPU threads that the network may use in this process.", low=1, high=64, changes=UNCONFIGURED),
     Spec("artifact_dirs", shipped_models,
@@ -118,8 +118,9 @@ class SiameseEmotion(StreamNode):
         model_id, gallery_id, version = self._snapshot.ids
         self.get_logger().info(
             f"{doing} model {model_id[:12]} ({recognizer.model.spec.architecture}, {recognizer.model.backend}, "
-            f"{recognizer.model.device}, {recognizer.model.precision}) and gallery {gallery_id[:12]} ({len(recognizer.gallery)} anchors of "
-            f"{', '.join(recognizer.classes)}; k {recognizer.k}, threshold {recognizer.threshold:g}), version {version}"
+            f"{recognizer.model.device}, {recognizer.model.precision}) and gallery {gallery_id[:12]} "
+            f"({len(recognizer.gallery)} anchors of {', '.join(recognizer.classes)}; k {recognizer.k}, "
+            f"threshold {recognizer.threshold:g}), version {version}"
         )
 
 
