@@ -5,7 +5,9 @@ import typer
 
 from siamese_emotion_ros.cli.benchmark import benchmark
 from siamese_emotion_ros.cli.evaluate import evaluate
+from siamese_emotion_ros.cli.evaluate_bag import evaluate_bag
 from siamese_emotion_ros.cli.export import export
+from siamese_emotion_ros.cli.framing import framing
 from siamese_emotion_ros.cli.gallery import gallery
 from siamese_emotion_ros.cli.inspect import inspect
 from siamese_emotion_ros.cli.protocol import protocol
@@ -20,7 +22,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (train, protocol, evaluate, robustness, similar, inspect, export, benchmark):
+for command in (train, protocol, evaluate, evaluate_bag, robustness, framing, similar, inspect, export, benchmark):
     app.command()(command)
 app.add_typer(gallery, name="gallery")
 

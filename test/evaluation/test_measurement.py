@@ -16,10 +16,10 @@ from siamese_emotion_ros.evaluation.anchors import (
     without_queries,
 )
 from siamese_emotion_ros.evaluation.answers import answers_of_head, answers_of_neighbors
-from siamese_emotion_ros.recognition.embedding import embed_faces
 from siamese_emotion_ros.evaluation.measurement import measure
 from siamese_emotion_ros.evaluation.mistakes import worst_mistakes
 from siamese_emotion_ros.recognition.artifacts import HEAD_BIAS, HEAD_WEIGHT, StoredModel
+from siamese_emotion_ros.recognition.embedding import embed_faces
 from siamese_emotion_ros.recognition.model import EmbeddingModel
 from siamese_emotion_ros.recognition.recognizer import Recognizer, Settings
 

@@ -1,0 +1,75 @@
+"""`siamese-emotion framing`: which margin around a detector's square suits a model best."""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import List, Optional
+
+import typer
+
+from siamese_emotion_ros.cli.errors import reported
+from siamese_emotion_ros.cli.source import Source, source
+
+
+def framing(
+    dataset: Optional[str] = typer.Option(None, help="Data set: fer2013, ckplus, kdef or folder."),
+    root: Optional[Path] = typer.Option(None, help="Your copy of the data set."),
+    split: Optional[str] = typer.Option(None, metavar="[SCHEME:]PART", help="Which faces, as in evaluate."),
+    option: Optional[List[str]] = typer.Option(
+        None, metavar="KEY=VALUE", help="Option of the data set's loader, such as min_agreement=0.7; repeatable."
+    ),
+    model: Path = typer.Option(..., help="Model file."),
+    gallery: Path = typer.Option(..., help="Gallery file."),
+    faces: int = typer.Option(400, min=1, help="So many of the faces, drawn by the seed, each in a scene of its own."),
+    margins: str = typer.Option("0,0.03,0.06,0.1,0.2,0.3", help="Margins to try, in sides of the square."),
+    detector_model: Optional[Path] = typer.Option(None, help="YuNet's .onnx file, to try that detector too."),
+    seed: int = typer.Option(0, help="Seed of the draw and the scenes."),
+    device: str = typer.Option("auto", help="auto, cpu, cuda or cuda:<n>."),
+    csv: Optional[Path] = typer.Option(None, help="Write the table to this file."),
+) -> None:
+    """Put faces at known places into made-up scenes, and name what each detector and margin cuts out of them."""
+    with reported():
+        chosen = [float(text) for text in margins.split(",") if text.strip()]
+        _framing(source(dataset, root, None, split, option), model, gallery, faces, chosen, detector_model, seed,
+                 device, csv)
+
+
+def _framing(
+    source: Source, model: Path, gallery: Path, count: int, margins: List[float], detector_model: Optional[Path],
+    seed: int, device: str, csv: Optional[Path],
+) -> None:
+    import numpy as np
+    from rich.console import Console
+    from rich.table import Table
+
+    from siamese_emotion_ros.cli.progress import face_progress
+    from siamese_emotion_ros.evaluation import framing as measuring
+    from siamese_emotion_ros.evaluation.anchors import narrowed, shared_classes
+    from siamese_emotion_ros.faces.detectors import available_detectors, make_detector
+    from siamese_emotion_ros.recognition.artifacts import read_gallery, write_atomically
+    from siamese_emotion_ros.recognition.model import EmbeddingModel
+
+    embedder = EmbeddingModel.load(model, device, backend="auto", threads=2)
+    stored = read_gallery(gallery)
+    queries, _, part = source.load(seed)
+    anchors = narrowed(stored, shared_classes(stored.classes, queries))
+    queries = queries.restrict(anchors.classes)
+    queries = queries.select(np.sort(np.random.default_rng(seed).permutation(len(queries))[:count]))
+    names = available_detectors(detector_model)
+    detectors = [make_detector(name, model_path=detector_model if name == "yunet" else None) for name in names]
+    with face_progress("searching scenes") as progress:
+        rows = measuring.framing(embedder, anchors, detectors, margins, queries, seed, progress)
+
+    console = Console(highlight=False)
+    table = Table(title=f"{model.name} on {len(queries)} faces of {source.dataset}, {part}, in scenes")
+    for heading in ("detector", "margin", "found", "right", "down", "size", "top-1", "known box"):
+        table.add_column(heading, justify="left" if heading == "detector" else "right")
+    for row, before in zip(rows, [None, *rows]):
+        first = before is None or before.detector != row.detector
+        place = [f"{row.found:.1%}", f"{row.right:+.3f}", f"{row.down:+.3f}", f"{row.size:.3f}"] if first else [""] * 4
+        best = row.top1 == max(other.top1 for other in rows if other.detector == row.detector)
+        top1 = f"[bold]{row.top1:.1%}[/]" if best else f"{row.top1:.1%}"
+        table.add_row(row.detector if first else "", f"{row.margin:g}", *place, top1, f"{row.known_top1:.1%}")
+    console.print(table)
+    if csv is not None:
+        write_atomically(csv, measuring.as_csv(rows))
+        console.print(f"wrote {csv}")
