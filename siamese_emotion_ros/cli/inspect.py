@@ -11,6 +11,9 @@ from siamese_emotion_ros.cli.errors import reported
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from siamese_emotion_ros.evaluation.inspection import Judgement
+    from siamese_emotion_ros.recognition.gallery import Gallery
+
 
 def inspect(
     file: Path = typer.Argument(..., metavar="FILE", help="A model or gallery (*.safetensors)."),
@@ -30,7 +33,7 @@ def _inspect(file: Path, as_json: bool) -> None:
     if as_json:
         print(json.dumps(facts, indent=1, allow_nan=False))
     else:
-        Console(highlight=False).print(_tables(file, facts))
+        Console(highlight=False).print(facts_tables(file, facts))
 
 
 def _holds_gallery(file: Path) -> bool:
@@ -69,10 +72,17 @@ def _model(file: Path) -> Dict[str, Any]:
 
 
 def _gallery(file: Path) -> Dict[str, Any]:
-    from siamese_emotion_ros.evaluation.inspection import describe_gallery
+    from siamese_emotion_ros.evaluation.inspection import judge_gallery
     from siamese_emotion_ros.recognition.artifacts import read_gallery
 
     gallery = read_gallery(file)
+    return gallery_facts(file, gallery, judge_gallery(gallery))
+
+
+def gallery_facts(file: Path, gallery: Gallery, judgement: Judgement) -> Dict[str, Any]:
+    """What is in a gallery that was read from `file`, for `facts_tables` or as JSON."""
+    from siamese_emotion_ros.evaluation.inspection import describe_gallery
+
     return {
         "kind": "gallery",
         "fingerprint": gallery.fingerprint,
@@ -83,11 +93,12 @@ def _gallery(file: Path) -> Dict[str, Any]:
         "threshold": gallery.threshold,
         "images": None if gallery.images is None else list(gallery.images.shape[1:]),
         "bytes": file.stat().st_size,
-        "classes": {entry.label: entry._asdict() for entry in describe_gallery(gallery)},
+        "classes": {entry.label: entry._asdict() for entry in describe_gallery(gallery, judgement)},
     }
 
 
-def _tables(file: Path, facts: Dict[str, Any]) -> RenderableType:
+def facts_tables(file: Path, facts: Dict[str, Any]) -> RenderableType:
+    """The facts about a model or gallery file as a terminal shows them."""
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text

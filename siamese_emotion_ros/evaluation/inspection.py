@@ -1,11 +1,13 @@
 """What a gallery is like inside: how tight its classes are, and which of them its anchors confuse."""
 from __future__ import annotations
 
-from typing import List, NamedTuple, Optional
+from typing import List, NamedTuple, Optional, Set
 
 import numpy as np
 
+from siamese_emotion_ros.recognition.embedding import Progress
 from siamese_emotion_ros.recognition.gallery import Gallery
+from siamese_emotion_ros.recognition.leave_one_out import decided_by_others, nearest_others
 from siamese_emotion_ros.recognition.neighbors import NearestAnchors
 
 #: A larger gallery is judged by a seeded sample of this many anchors, each still compared with all.
@@ -30,33 +32,74 @@ class ClassOfAnchors(NamedTuple):
     confused_share: float
 
 
-def describe_gallery(gallery: Gallery, seed: int = 0) -> List[ClassOfAnchors]:
-    """Every class of a gallery, from its anchors alone: each is asked about with itself left out."""
-    from siamese_emotion_ros.recognition.neighbors import majority_vote
+class Confusion(NamedTuple):
+    """Two anchors of different classes that lie close together: their names, labels and Euclidean distance."""
 
+    name: str
+    label: str
+    other_name: str
+    other_label: str
+    distance: float
+
+
+class Judgement(NamedTuple):
+    """What the anchors at `rows`, int64 [M] ascending, are taken for by the others: `decided`, class indices [M]."""
+
+    rows: np.ndarray
+    decided: np.ndarray
+
+
+def judge_gallery(gallery: Gallery, seed: int = 0, progress: Optional[Progress] = None) -> Judgement:
+    """Ask the gallery about its own anchors, each with itself left out; about MOST_QUERIES of them at most."""
     rows: np.ndarray = np.arange(len(gallery))
     if len(rows) > MOST_QUERIES:
         rows = np.sort(np.random.default_rng(seed).permutation(len(rows))[:MOST_QUERIES])
-    k = min(gallery.k, len(gallery) - 1)
-    if k:
-        nearest = NearestAnchors(gallery.embeddings, gallery.labels, len(gallery.classes))
-        distances, anchors, _ = nearest.query(gallery.embeddings[rows], k + 1)
-        distances, anchors = _without_self(distances, anchors, rows)
-        decided = np.array([
-            majority_vote(gallery.labels[found], gaps, len(gallery.classes))[0]
-            for found, gaps in zip(anchors, distances)
-        ])
-    else:
-        decided = gallery.labels[rows]
+    return Judgement(rows, decided_by_others(gallery, rows, progress=progress))
+
+
+def describe_gallery(gallery: Gallery, judgement: Optional[Judgement] = None) -> List[ClassOfAnchors]:
+    """Every class of a gallery, from its anchors alone; `judgement` saves judging it again."""
+    rows, decided = judge_gallery(gallery) if judgement is None else judgement
     return [_describe_class(gallery, label, rows, decided) for label in range(len(gallery.classes))]
 
 
-def _without_self(distances: np.ndarray, anchors: np.ndarray, rows: np.ndarray) -> tuple:
-    """The first k of k + 1 neighbours that are not the anchor itself (which identical anchors may have pushed out)."""
-    own = anchors == rows[:, None]
-    own[~own.any(axis=1), -1] = True
-    shape = (len(rows), anchors.shape[1] - 1)
-    return distances[~own].reshape(shape), anchors[~own].reshape(shape)
+def confusion_counts(gallery: Gallery, judgement: Judgement) -> np.ndarray:
+    """How many judged anchors of each class (row) were taken for each class (column), int64 [C, C]."""
+    counts = np.zeros((len(gallery.classes), len(gallery.classes)), np.int64)
+    np.add.at(counts, (gallery.labels[judgement.rows], judgement.decided), 1)
+    return counts
+
+
+def nearest_confusions(gallery: Gallery, judgement: Judgement, most: int = 5) -> List[Confusion]:
+    """The pairs of anchors of different classes that lie nearest to each other, among the judged; nearest first.
+
+    Each anchor is named once, so that one stray among many does not fill the list.
+    """
+    if len(gallery.classes) < 2:
+        return []
+    anchors = NearestAnchors(gallery.embeddings, gallery.labels, len(gallery.classes))
+    rows = judgement.rows
+    _, _, class_distances = anchors.query(gallery.embeddings[rows], 1)
+    class_distances[np.arange(len(rows)), gallery.labels[rows]] = np.inf
+    gaps = class_distances.min(axis=1)
+    named: Set[int] = set()
+    pairs: List[Confusion] = []
+    for place in np.argsort(gaps, kind="stable"):
+        row, label = int(rows[place]), int(class_distances[place].argmin())
+        if len(pairs) == most:
+            break
+        if row in named:
+            continue
+        others = np.flatnonzero(gallery.labels == label)
+        other = int(others[np.linalg.norm(gallery.embeddings[others] - gallery.embeddings[row], axis=1).argmin()])
+        if other in named:
+            continue
+        named |= {row, other}
+        pairs.append(Confusion(
+            gallery.names[row], gallery.classes[gallery.labels[row]], gallery.names[other], gallery.classes[label],
+            float(gaps[place]),
+        ))
+    return pairs
 
 
 def _describe_class(gallery: Gallery, label: int, rows: np.ndarray, decided: np.ndarray) -> ClassOfAnchors:
@@ -81,6 +124,4 @@ def _nearest_own(members: np.ndarray, most: int = 500) -> Optional[float]:
     rows = np.unique(np.linspace(0, len(members) - 1, most).astype(np.int64))
     flat = members.astype(np.float32)
     nearest = NearestAnchors(flat, np.zeros(len(flat), np.int64), 1)
-    distances, anchors, _ = nearest.query(flat[rows], 2)
-    others, _ = _without_self(distances, anchors, rows)
-    return float(np.median(others))
+    return float(np.median(nearest_others(nearest, flat, rows, 1)[0]))

@@ -1,14 +1,15 @@
 """What faces whose labels are known tell a gallery: where known ends, and how sure a vote is."""
 from __future__ import annotations
 
+from typing import Callable
+
 import numpy as np
 
 from siamese_emotion_ros.recognition.gallery import Gallery
-from siamese_emotion_ros.recognition.leave_one_out import nearest_others
 from siamese_emotion_ros.recognition.neighbors import NearestAnchors, majority_vote
 
 #: So many anchors are enough to carry a threshold over.
-MOST_SAMPLES = 4000
+MOST_HELD_OUT = 2000
 
 
 def threshold_keeping(share: float, gallery: Gallery, embeddings: np.ndarray, labels: np.ndarray) -> float:
@@ -55,21 +56,28 @@ def sharpness_for(gallery: Gallery, embeddings: np.ndarray, labels: np.ndarray) 
     return float(powers[np.argmin([misjudged(power) for power in powers])])
 
 
-def carried_threshold(full: Gallery, condensed: Gallery, seed: int = 0) -> float:
-    """The threshold of `full` as a distance among the fewer anchors of `condensed`, which was made of it.
+def carried_threshold(full: Gallery, condense: Callable[[Gallery], Gallery], seed: int = 0) -> float:
+    """The threshold of `full` as a distance among the fewer anchors that `condense` makes of a gallery.
 
-    It leaves the same share of full's anchors known, each compared with the others only: with fewer anchors the nearest
-    one is farther, and the old threshold would call more faces unknown. Judged by a seeded sample of at most
-    MOST_SAMPLES anchors. ValueError when `full` has no threshold, or a single anchor.
+    With fewer anchors the nearest one is farther: the old threshold would call more faces unknown. A seeded tenth of
+    the anchors (at most MOST_HELD_OUT, never the last of a class) stands in for new faces: the new threshold leaves the
+    same share of them known among what `condense` makes of the others as the old one does among the others themselves.
+    ValueError when `full` has no threshold, or no class with a second anchor.
     """
     if full.threshold is None:
         raise ValueError("the gallery has no threshold to carry over: calibrate one on labelled faces")
-    rows = np.random.default_rng(seed).permutation(len(full))[:MOST_SAMPLES]
-    anchors = NearestAnchors(full.embeddings, full.labels, len(full.classes))
-    before = nearest_others(anchors, full.embeddings, rows, 1)[0][:, 0]
-    fewer = NearestAnchors(condensed.embeddings, condensed.labels, len(condensed.classes))
-    after, found, _ = fewer.query(full.embeddings[rows], min(2, len(condensed)))
-    # An anchor that was kept is not a face that was met: its next one counts.
-    itself = np.array([condensed.names[anchor] == full.names[row] for anchor, row in zip(found[:, 0], rows)])
-    distances = np.where(itself, after[:, -1], after[:, 0])
-    return float(np.quantile(distances, np.mean(before <= full.threshold)))
+    order = np.random.default_rng(seed).permutation(len(full))
+    _, firsts = np.unique(full.labels[order], return_index=True)
+    spare = np.delete(order, firsts)
+    if not len(spare):
+        raise ValueError("no emotion has more than one anchor: there is nothing to measure the threshold on")
+    held = spare[: min(MOST_HELD_OUT, max(1, len(spare) // 10))]
+    others = full.select(np.setdiff1d(order, held))
+    before, after = (_nearest(gallery, full.embeddings[held]) for gallery in (others, condense(others)))
+    return float(np.quantile(after, np.mean(before <= full.threshold)))
+
+
+def _nearest(gallery: Gallery, embeddings: np.ndarray) -> np.ndarray:
+    """Distance, float32 [M], of the anchor nearest to each embedding."""
+    anchors = NearestAnchors(gallery.embeddings, gallery.labels, len(gallery.classes))
+    return anchors.query(embeddings, 1)[0][:, 0]

@@ -1,4 +1,4 @@
-"""`siamese-emotion gallery`: make the anchors that faces are compared with."""
+"""`siamese-emotion gallery build`: the faces of a data set as anchors."""
 from __future__ import annotations
 
 from pathlib import Path
@@ -8,15 +8,7 @@ import typer
 
 from siamese_emotion_ros.cli.errors import reported
 
-gallery = typer.Typer(no_args_is_help=True, help="Make galleries of labelled anchors.")
 
-
-@gallery.callback()
-def galleries() -> None:
-    """Make galleries of labelled anchors."""
-
-
-@gallery.command()
 def build(
     model: Path = typer.Option(..., help="Model file that embeds the anchors."),
     dataset: str = typer.Option("fer2013", help="Where the faces come from: fer2013, ckplus, kdef or folder."),
@@ -30,7 +22,7 @@ def build(
     confirmed: bool = typer.Option(
         False, "--confirmed", help="Anchors are only faces whose label the FER+ majority confirms."
     ),
-    method: str = typer.Option("random", help="How they are condensed to --anchors: random or kmeans."),
+    method: str = typer.Option("random", help="How they are condensed to --anchors: random, herding, hart or kmeans."),
     k: int = typer.Option(15, help="Neighbours that vote."),
     known_share: Optional[float] = typer.Option(
         None, help="Calibrate the unknown threshold: this share of the rightly named val faces stays known (0.99)."
@@ -58,20 +50,22 @@ def _build(
     from dataclasses import replace
 
     from rich.console import Console
-    from rich.table import Table
 
+    from siamese_emotion_ros.cli.gallery.output import refuse_existing, write_and_tell
     from siamese_emotion_ros.cli.loading import load_faces
+    from siamese_emotion_ros.cli.progress import face_progress
     from siamese_emotion_ros.datasets.ferplus import keep_confirmed
     from siamese_emotion_ros.datasets.splits import split as split_faces
-    from siamese_emotion_ros.recognition.artifacts import write_gallery
     from siamese_emotion_ros.recognition.calibration import threshold_keeping
-    from siamese_emotion_ros.recognition.condensation import condense, draw
+    from siamese_emotion_ros.recognition.condensation import METHODS, condense, draw
+    from siamese_emotion_ros.recognition.embedding import embed_faces
     from siamese_emotion_ros.recognition.emotions import parse_label_set
     from siamese_emotion_ros.recognition.gallery import build_gallery
     from siamese_emotion_ros.recognition.model import EmbeddingModel
 
-    if output.exists() and not force:
-        raise ValueError(f"{output} exists already: name another file, or add --force to replace it")
+    refuse_existing(output, force)
+    if method not in METHODS:
+        raise ValueError(f"unknown condensation method {method!r}: expected one of {', '.join(METHODS)}")
     if known_share is not None and not 0 < known_share < 1:
         raise ValueError(f"--known-share is {known_share}: expected a share between 0 and 1, such as 0.99")
     embedder = EmbeddingModel.load(model, device)
@@ -84,27 +78,18 @@ def _build(
         train = keep_confirmed(train)
     if anchors is not None and method == "random":  # drawn before they are embedded: most never have to be
         train = train.select(draw(train.labels, len(train.classes), anchors, seed, balance))
-    console = Console()
-    with console.status(f"embedding {len(train)} faces"):
+    console = Console(highlight=False)
+    with face_progress("embedding faces") as progress:
         built = build_gallery(
-            embedder, train.faces, train.labels, train.classes, train.names, k, image_size=image_size
+            embedder, train.faces, train.labels, train.classes, train.names, k, image_size=image_size,
+            progress=progress,
         )
     if anchors is not None and method != "random":
         with console.status(f"condensing to {anchors} anchors"):
             built = condense(built, anchors, method, seed, balance)
     if known_share is not None:
         val = faces.select(parts["val"])
-        with console.status(f"calibrating the threshold on {len(val)} faces"):
-            threshold = threshold_keeping(known_share, built, embedder.embed(val.faces), val.labels)
-            built = replace(built, threshold=threshold)
-    fingerprint = write_gallery(output, built, half)
-
-    table = Table()
-    table.add_column("emotion")
-    table.add_column("anchors", justify="right")
-    for label, count in zip(built.classes, built.counts):
-        table.add_row(label, str(count))
-    console.print(table)
-    known = "never unknown" if built.threshold is None else f"unknown beyond {built.threshold:.3g}"
-    console.print(f"k {built.k}, {known}, for model {embedder.fingerprint[:12]}")
-    console.print(f"wrote {output} ({output.stat().st_size / 1e6:.1f} MB, {fingerprint[:12]})", soft_wrap=True)
+        with face_progress("calibrating the threshold") as progress:
+            embeddings = embed_faces(embedder, val.faces, progress)
+        built = replace(built, threshold=threshold_keeping(known_share, built, embeddings, val.labels))
+    write_and_tell(console, output, built, half)

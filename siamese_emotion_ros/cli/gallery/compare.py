@@ -1,0 +1,135 @@
+"""`siamese-emotion gallery compare`: what every way of condensing a gallery costs, on faces that are no anchors."""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Dict, List, Optional, Tuple, Union
+
+import typer
+
+from siamese_emotion_ros.cli.errors import reported
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from siamese_emotion_ros.evaluation.condensing import Condensed
+
+#: A condensed gallery that loses less than this share of the faces is as good as the full one.
+NOTHING_LOST = 0.005
+
+
+def compare(
+    file: Path = typer.Argument(..., metavar="GALLERY", help="The full gallery."),
+    dataset: str = typer.Option("fer2013", help="Whom to ask about: fer2013, ckplus, kdef or folder."),
+    root: Path = typer.Option(..., help="Your copy of the data set."),
+    split: Optional[str] = typer.Option(
+        None, metavar="[SCHEME:]PART", help="Which of its faces, as in `evaluate`; they must not be among the anchors."
+    ),
+    classes: Optional[str] = typer.Option(
+        None, help="a, b, seven, eight or emotions such as anger,happiness,neutral. Default: all that both sides have."
+    ),
+    model: Optional[Path] = typer.Option(None, help="Model file. Default: the shipped one."),
+    sizes: str = typer.Option("100,300,1000", help="How many anchors to condense to, comma-separated."),
+    methods: str = typer.Option("random,herding,hart,kmeans", help="Ways to condense, comma-separated."),
+    k: Optional[str] = typer.Option(None, help="Neighbours that vote, comma-separated. Default: the gallery's."),
+    seeds: int = typer.Option(1, min=1, help="Condense so many times with other seeds, and show mean and worst."),
+    balance: float = typer.Option(0.0, help="0 keeps the emotions' proportions, 1 gives all equally many."),
+    split_seed: int = typer.Option(0, help="Seed of the split."),
+    csv: Optional[Path] = typer.Option(None, help="Write the table to this file."),
+    device: str = typer.Option("auto", help="auto, cpu, cuda or cuda:<n>."),
+    force: bool = typer.Option(False, help="Overwrite the CSV file."),
+) -> None:
+    """Condense a gallery in every way and size, and hold top-1 against that of the full one."""
+    with reported():
+        _compare(
+            file, dataset, root, split, classes, model, _numbers(sizes, "--sizes"), tuple(methods.split(",")),
+            _numbers(k, "--k") if k else (), seeds, balance, split_seed, csv, device, force,
+        )
+
+
+def _compare(
+    file: Path, dataset: str, root: Path, split: Optional[str], classes: Optional[str], model: Optional[Path],
+    sizes: Tuple[int, ...], methods: Tuple[str, ...], ks: Tuple[int, ...], seeds: int, balance: float, split_seed: int,
+    csv: Optional[Path], device: str, force: bool,
+) -> None:
+    from rich.console import Console
+
+    from siamese_emotion_ros.cli.gallery.output import refuse_existing
+    from siamese_emotion_ros.cli.loading import load_faces
+    from siamese_emotion_ros.cli.progress import face_progress
+    from siamese_emotion_ros.evaluation.anchors import narrowed, queries_among_anchors, shared_classes
+    from siamese_emotion_ros.evaluation.condensing import compare_condensations, comparison_csv
+    from siamese_emotion_ros.evaluation.parts import choose_part
+    from siamese_emotion_ros.recognition.artifacts import read_gallery, write_atomically
+    from siamese_emotion_ros.recognition.embedding import embed_faces
+    from siamese_emotion_ros.recognition.emotions import parse_label_set
+    from siamese_emotion_ros.recognition.model import EmbeddingModel
+    from siamese_emotion_ros.shipped import shipped_path
+
+    refuse_existing(csv, force)
+    stored = read_gallery(file)
+    embedder = EmbeddingModel.load(model or shipped_path("models", "paper_fer2013.safetensors"), device)
+    if stored.model_fingerprint != embedder.fingerprint:
+        raise ValueError(
+            f"the gallery was made for model {stored.model_fingerprint[:12]}, and --model is "
+            f"{embedder.fingerprint[:12]}: name the gallery's model"
+        )
+    loaded = load_faces(dataset, root)
+    rows, part = choose_part(loaded, split, split_seed)
+    faces = loaded.select(rows)
+    gallery = narrowed(stored, parse_label_set(classes) if classes else shared_classes(stored.classes, faces))
+    faces = faces.restrict(gallery.classes)
+    among = queries_among_anchors(gallery, faces)
+    if among:
+        raise ValueError(
+            f"{among} of the {len(faces)} faces are anchors of the gallery, which would flatter the full one: "
+            "choose another --split"
+        )
+    with face_progress("embedding faces") as progress:
+        embeddings = embed_faces(embedder, faces.faces, progress)
+    with face_progress("condensing") as progress:
+        compared = compare_condensations(
+            gallery, embeddings, faces.labels, sizes, methods, ks, seeds, balance, progress
+        )
+    console = Console(highlight=False)
+    console.print(_table(f"{dataset}, {part}: {len(faces)} faces", compared))
+    if csv is not None:
+        write_atomically(csv, comparison_csv(compared).encode())
+        console.print(f"wrote {csv}", soft_wrap=True)
+
+
+def _table(title: str, rows: List[Condensed]) -> RenderableType:
+    from rich.table import Table
+    from rich.text import Text
+
+    from siamese_emotion_ros.evaluation.condensing import FULL
+
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim")
+    table.add_column("method")
+    names = ["anchors", "k", "top-1", "lost", "macro recall"]
+    if any(row.seeds > 1 for row in rows):
+        names.insert(3, "worst")
+    for name in names:
+        table.add_column(name, justify="right", no_wrap=True)
+    before = None
+    for row in rows:
+        figures: Dict[str, Union[str, Text]] = {
+            "anchors": f"{row.anchors:,}", "k": str(row.k), "top-1": f"{100 * row.top1:.1f}",
+            "worst": f"{100 * row.worst_top1:.1f}" if row.seeds > 1 else "",
+            "lost": Text(f"{100 * row.lost:.1f}", style="green" if row.lost < NOTHING_LOST else "red"),
+            "macro recall": f"{100 * row.macro_recall:.1f}",
+        }
+        if row.method == FULL:
+            figures["lost"] = ""
+        group = (row.method, row.anchors)
+        if before is not None and group != before:
+            table.add_section()
+        table.add_row(row.method if group != before else "", *(figures[name] for name in names))
+        before = group
+    return table
+
+
+def _numbers(text: str, flag: str) -> Tuple[int, ...]:
+    try:
+        return tuple(int(word) for word in text.split(","))
+    except ValueError as error:
+        raise ValueError(f"{flag} is {text!r}: expected whole numbers such as 100,300,1000") from error

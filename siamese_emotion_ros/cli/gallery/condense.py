@@ -1,0 +1,66 @@
+"""`siamese-emotion gallery condense`: fewer anchors that answer like many."""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Optional
+
+import typer
+
+from siamese_emotion_ros.cli.errors import reported
+
+if TYPE_CHECKING:
+    from siamese_emotion_ros.recognition.gallery import Gallery
+
+
+def condense(
+    file: Path = typer.Argument(..., metavar="GALLERY", help="The gallery to condense."),
+    anchors: int = typer.Option(..., help="Keep about this many."),
+    output: Path = typer.Option(..., help="Gallery file to write (*.gallery.safetensors)."),
+    method: str = typer.Option(
+        "kmeans", help="random; herding: anchors that keep each mean; hart: condensed nearest neighbours; "
+        "kmeans: the means of clusters. `gallery compare` says what each costs.",
+    ),
+    balance: float = typer.Option(0.0, help="0 keeps the emotions' proportions, 1 gives all equally many."),
+    seed: int = typer.Option(0, help="Seed of random, hart and kmeans."),
+    k: Optional[int] = typer.Option(None, help="Neighbours that vote. Default: the gallery's."),
+    half: bool = typer.Option(False, help="Store float16 embeddings: half the size."),
+    force: bool = typer.Option(False, help="Overwrite OUTPUT."),
+) -> None:
+    """Condense a gallery; its threshold is carried over, so that as many faces stay known."""
+    with reported():
+        _condense(file, anchors, output, method, balance, seed, k, half, force)
+
+
+def _condense(
+    file: Path, anchors: int, output: Path, method: str, balance: float, seed: int, k: Optional[int], half: bool,
+    force: bool,
+) -> None:
+    from dataclasses import replace
+
+    from rich.console import Console
+
+    from siamese_emotion_ros.cli.gallery.output import refuse_existing, write_and_tell
+    from siamese_emotion_ros.recognition.artifacts import read_gallery
+    from siamese_emotion_ros.recognition.calibration import carried_threshold
+    from siamese_emotion_ros.recognition.condensation import condense as condensed_by
+
+    refuse_existing(output, force)
+    full = read_gallery(file)
+    if anchors >= len(full):
+        raise ValueError(f"--anchors is {anchors}: the gallery has {len(full)}, ask for fewer")
+
+    def fewer(gallery: Gallery) -> Gallery:
+        return condensed_by(gallery, anchors, method, seed, balance)
+
+    console = Console(highlight=False)
+    with console.status(f"condensing {len(full)} anchors to {anchors}"):
+        condensed = fewer(full)
+        if k is not None:
+            condensed = replace(condensed, k=k)
+        if full.threshold is not None:
+            condensed = replace(condensed, threshold=carried_threshold(full, fewer, seed))
+    write_and_tell(console, output, condensed, half)
+    if condensed.threshold is not None:
+        console.print(f"the threshold was {full.threshold:.4g} among {len(full)} anchors")
+    if full.images is not None and condensed.images is None:
+        console.print("means of faces have no images: this gallery cannot follow another model", style="yellow")

@@ -1,0 +1,74 @@
+"""`siamese-emotion gallery inspect`: how tight the classes of a gallery are, and where they run into each other."""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, List, Optional
+
+import typer
+
+from siamese_emotion_ros.cli.errors import reported
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from siamese_emotion_ros.evaluation.inspection import Confusion
+
+
+def inspect(
+    file: Path = typer.Argument(..., metavar="GALLERY", help="A gallery (*.gallery.safetensors)."),
+    plot: Optional[Path] = typer.Option(None, help="Draw a map of the anchors and their confusions as this PNG."),
+    confusions: int = typer.Option(5, min=0, help="Pairs of anchors to name that lie closest across two emotions."),
+    seed: int = typer.Option(0, help="Seed of the map, and of the sample by which a large gallery is judged."),
+    json: bool = typer.Option(False, "--json", help="Print JSON instead of tables."),
+    force: bool = typer.Option(False, help="Overwrite the PNG."),
+) -> None:
+    """Say what a gallery is like inside: counts, spread, which emotions its anchors confuse; draw it as a map."""
+    with reported():
+        _inspect(file, plot, confusions, seed, json, force)
+
+
+def _inspect(file: Path, plot: Optional[Path], confusions: int, seed: int, as_json: bool, force: bool) -> None:
+    import json
+
+    from rich.console import Console
+
+    from siamese_emotion_ros.cli.gallery.output import refuse_existing
+    from siamese_emotion_ros.cli.inspect import facts_tables, gallery_facts
+    from siamese_emotion_ros.cli.progress import face_progress
+    from siamese_emotion_ros.evaluation.gallery_plot import draw_gallery
+    from siamese_emotion_ros.evaluation.inspection import judge_gallery, nearest_confusions
+    from siamese_emotion_ros.recognition.artifacts import read_gallery, write_atomically
+
+    refuse_existing(plot, force)
+    gallery = read_gallery(file)
+    with face_progress("asking anchors about each other") as progress:
+        judgement = judge_gallery(gallery, seed, progress)
+    facts = gallery_facts(file, gallery, judgement)
+    pairs = nearest_confusions(gallery, judgement, confusions) if confusions else []
+    facts["nearest_confusions"] = [pair._asdict() for pair in pairs]
+    console = Console(highlight=False, stderr=as_json)
+    if plot is not None:
+        with console.status("drawing the map"):
+            write_atomically(plot, draw_gallery(gallery, judgement, file.name, seed))
+    if as_json:
+        print(json.dumps(facts, indent=1, allow_nan=False))
+    else:
+        console.print(facts_tables(file, facts))
+        if pairs:
+            console.print()
+            console.print(_pairs_table(pairs))
+    if plot is not None:
+        console.print(f"wrote {plot}", soft_wrap=True)
+
+
+def _pairs_table(pairs: List[Confusion]) -> RenderableType:
+    from rich.table import Table
+
+    table = Table(title="Closest across two emotions", title_justify="left", title_style="bold", box=None,
+                  pad_edge=False, header_style="dim")
+    table.add_column("distance", justify="right")
+    for name in ("emotion", "anchor", "emotion", "anchor"):
+        table.add_column(name, overflow="fold")
+    for pair in pairs:
+        table.add_row(f"{pair.distance:.3g}", pair.label, pair.name, pair.other_label, pair.other_name)
+    return table

@@ -1,0 +1,54 @@
+"""`siamese-emotion gallery merge`: the anchors of several galleries as one."""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import List, Optional
+
+import typer
+
+from siamese_emotion_ros.cli.errors import reported
+
+
+def merge(
+    files: List[Path] = typer.Argument(..., metavar="GALLERY...", help="Galleries of one model, two or more."),
+    output: Path = typer.Option(..., help="Gallery file to write (*.gallery.safetensors)."),
+    k: Optional[int] = typer.Option(None, help="Neighbours that vote. Default: those of the first gallery."),
+    threshold: Optional[float] = typer.Option(
+        None, help="Distance beyond which a face is unknown. Default: the galleries' where they agree, else none."
+    ),
+    force: bool = typer.Option(False, help="Overwrite OUTPUT."),
+) -> None:
+    """Put the anchors of several galleries into one; an anchor that two of them have is taken once."""
+    with reported():
+        _merge(files, output, k, threshold, force)
+
+
+def _merge(files: List[Path], output: Path, k: Optional[int], threshold: Optional[float], force: bool) -> None:
+    from dataclasses import replace
+
+    from rich.console import Console
+
+    from siamese_emotion_ros.cli.gallery.output import refuse_existing, write_and_tell
+    from siamese_emotion_ros.recognition.artifacts import read_gallery
+    from siamese_emotion_ros.recognition.curation import merge as merged
+
+    refuse_existing(output, force)
+    if len(files) < 2:
+        raise ValueError(f"{len(files)} gallery: name two or more to merge")
+    galleries = [read_gallery(file) for file in files]
+    whole = merged(galleries, k)
+    if threshold is not None:
+        whole = replace(whole, threshold=threshold)
+    console = Console(highlight=False)
+    write_and_tell(console, output, whole)
+    repeated = sum(map(len, galleries)) - len(whole)
+    if repeated:
+        console.print(f"{repeated} anchors were in more than one gallery and taken once")
+    if whole.threshold is None and any(gallery.threshold is not None for gallery in galleries):
+        texts = ", ".join("none" if gallery.threshold is None else f"{gallery.threshold:.4g}" for gallery in galleries)
+        console.print(f"the thresholds differ ({texts}), so there is none: give --threshold to set one", style="yellow")
+    if whole.images is None and any(gallery.images is not None for gallery in galleries):
+        console.print(
+            "not all galleries carry images of one size, so none are kept: this gallery cannot follow another model",
+            style="yellow",
+        )

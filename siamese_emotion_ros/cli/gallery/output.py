@@ -1,0 +1,50 @@
+"""What all commands that write a gallery do: refuse to overwrite unasked, write it whole, say what it is."""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Optional
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+    from siamese_emotion_ros.recognition.gallery import Gallery
+
+
+def refuse_existing(output: Optional[Path], force: bool) -> None:
+    """ValueError when `output` exists and nobody said --force; asked before the work, not after it."""
+    if output is None:
+        return
+    if output.is_dir():
+        raise ValueError(f"{output} is a folder: name a file in it")
+    if output.exists() and not force:
+        raise ValueError(f"{output} exists already: name another file, or add --force to replace it")
+
+
+def write_and_tell(console: Console, output: Path, gallery: Gallery, half: bool = False) -> None:
+    """Write the gallery whole or not at all, and say what is in it; float16 when asked, or when nothing is lost."""
+    import numpy as np
+
+    from siamese_emotion_ros.recognition.artifacts import write_gallery
+
+    with np.errstate(over="ignore"):
+        lossless = bool((gallery.embeddings.astype(np.float16) == gallery.embeddings).all())
+    fingerprint = write_gallery(output, gallery, half or lossless)
+    console.print(anchors_table(gallery))
+    known = "never unknown" if gallery.threshold is None else f"unknown beyond {gallery.threshold:.4g}"
+    images = "embeddings only" if gallery.images is None else "with images"
+    console.print(f"{len(gallery)} anchors, {images}, k {gallery.k}, {known}")
+    console.print(f"for model {gallery.model_fingerprint[:12]}")
+    console.print(f"wrote {output} ({output.stat().st_size / 1e6:.1f} MB, {fingerprint[:12]})", soft_wrap=True)
+
+
+def anchors_table(gallery: Gallery) -> RenderableType:
+    """How many anchors each emotion has, and which share of all that is."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("emotion")
+    table.add_column("anchors", justify="right")
+    table.add_column("share", justify="right")
+    for label, count in zip(gallery.classes, gallery.counts):
+        table.add_row(label, str(count), f"{count / len(gallery):.1%}")
+    return table

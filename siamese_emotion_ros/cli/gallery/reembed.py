@@ -1,0 +1,56 @@
+"""`siamese-emotion gallery re-embed`: the same anchors for another model."""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Optional
+
+import typer
+
+from siamese_emotion_ros.cli.errors import reported
+
+
+def reembed(
+    file: Path = typer.Argument(..., metavar="GALLERY", help="A gallery that carries images."),
+    model: Path = typer.Option(..., help="Model file that it is to fit."),
+    output: Path = typer.Option(..., help="Gallery file to write (*.gallery.safetensors)."),
+    threshold: Optional[float] = typer.Option(
+        None, help="Distance beyond which a face is unknown. Default: never; the old one means nothing to this model."
+    ),
+    half: bool = typer.Option(False, help="Store float16 embeddings: half the size."),
+    device: str = typer.Option("auto", help="auto, cpu, cuda or cuda:<n>."),
+    force: bool = typer.Option(False, help="Overwrite OUTPUT."),
+) -> None:
+    """Embed the images of a gallery anew for another model; labels, names, k and images stay."""
+    with reported():
+        _reembed(file, model, output, threshold, half, device, force)
+
+
+def _reembed(
+    file: Path, model: Path, output: Path, threshold: Optional[float], half: bool, device: str, force: bool
+) -> None:
+    from dataclasses import replace
+
+    from rich.console import Console
+
+    from siamese_emotion_ros.cli.gallery.output import refuse_existing, write_and_tell
+    from siamese_emotion_ros.cli.progress import face_progress
+    from siamese_emotion_ros.recognition.artifacts import read_gallery
+    from siamese_emotion_ros.recognition.gallery import reembed as reembedded
+    from siamese_emotion_ros.recognition.model import EmbeddingModel
+
+    refuse_existing(output, force)
+    before = read_gallery(file)
+    if before.images is None:
+        raise ValueError(
+            f"{file} holds embeddings only, so no other model can embed its faces: build it again, with --image-size"
+        )
+    embedder = EmbeddingModel.load(model, device)
+    with face_progress("embedding anchors") as progress:
+        after = replace(reembedded(before, embedder, progress), threshold=threshold)
+    console = Console(highlight=False)
+    write_and_tell(console, output, after, half)
+    if before.threshold is not None and threshold is None:
+        console.print(
+            f"the threshold {before.threshold:.4g} was for model {before.model_fingerprint[:12]}; there is none now",
+            style="yellow",
+        )

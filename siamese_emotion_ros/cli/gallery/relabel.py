@@ -1,0 +1,83 @@
+"""`siamese-emotion gallery relabel`: other names for classes, other labels for single anchors."""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Dict, List, Optional
+
+import typer
+
+from siamese_emotion_ros.cli.errors import reported
+
+
+def relabel(
+    file: Path = typer.Argument(..., metavar="GALLERY", help="The gallery to change."),
+    output: Path = typer.Option(..., help="Gallery file to write; may be GALLERY itself, with --force."),
+    rename: Optional[List[str]] = typer.Option(
+        None, metavar="OLD=NEW", help="Give all anchors of a class another label, new or one it has; repeatable."
+    ),
+    anchor: Optional[List[str]] = typer.Option(
+        None, metavar="NAME=LABEL", help="Label one anchor anew (`gallery inspect` names doubtful ones); repeatable."
+    ),
+    table: Optional[Path] = typer.Option(None, help="CSV file with the columns name and label, for many anchors."),
+    force: bool = typer.Option(False, help="Overwrite OUTPUT."),
+) -> None:
+    """Rename or join classes, and correct the labels of single anchors."""
+    with reported():
+        _relabel(file, output, rename or [], anchor or [], table, force)
+
+
+def _relabel(
+    file: Path, output: Path, rename: List[str], anchor: List[str], table: Optional[Path], force: bool
+) -> None:
+    from rich.console import Console
+
+    from siamese_emotion_ros.cli.gallery.output import refuse_existing, write_and_tell
+    from siamese_emotion_ros.recognition.artifacts import read_gallery
+    from siamese_emotion_ros.recognition.curation import relabel as relabelled
+
+    refuse_existing(output, force)
+    classes = _pairs(rename, "--rename", "such as smile=happiness")
+    anchors = {**(_labels_of(table) if table is not None else {}), **_pairs(anchor, "--anchor", "a name and a label")}
+    if not classes and not anchors:
+        raise ValueError("nothing to change: give --rename, --anchor or --table")
+    before = read_gallery(file)
+    after = relabelled(before, classes, anchors)
+    changed = sum(
+        before.classes[old] != after.classes[new] for old, new in zip(before.labels, after.labels)
+    )
+    console = Console(highlight=False)
+    write_and_tell(console, output, after)
+    console.print(f"{changed} anchors have another label")
+
+
+def _pairs(texts: List[str], flag: str, example: str) -> Dict[str, str]:
+    pairs: Dict[str, str] = {}
+    for text in texts:
+        name, equals, label = text.rpartition("=")
+        if not (name.strip() and equals and label.strip()):
+            raise ValueError(f"{flag} is {text!r}: expected {example}, with = between them")
+        if name.strip() in pairs:
+            raise ValueError(f"{flag} names {name.strip()!r} twice: say once what becomes of it")
+        pairs[name.strip()] = label.strip()
+    return pairs
+
+
+def _labels_of(table: Path) -> Dict[str, str]:
+    """{name: label} of a CSV file with such columns; ValueError says what is wrong with it."""
+    import csv
+
+    try:
+        with table.open(newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.DictReader(file))
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{table}: not UTF-8 text: save it as CSV in UTF-8") from error
+    if not rows or not {"name", "label"} <= set(rows[0]):
+        raise ValueError(f"{table}: expected a CSV file whose first line has the columns name and label")
+    labels: Dict[str, str] = {}
+    for line, row in enumerate(rows, start=2):
+        name, label = (row["name"] or "").strip(), (row["label"] or "").strip()
+        if not name or not label:
+            raise ValueError(f"{table}: line {line} has no name or no label: fill in both")
+        if labels.setdefault(name, label) != label:
+            raise ValueError(f"{table}: line {line} gives {name!r} a second label: keep one of them")
+    return labels
