@@ -143,7 +143,7 @@ class _SqliteFile:
 
     def _open(self) -> sqlite3.Connection:
         mode = "mode=ro" if has_unmerged_rows(self._path) else "mode=ro&immutable=1"
-        connection = sqlite3.connect(f"file:{quote(str(self._path))}?{mode}", uri=True)
+        connection = sqlite3.connect(f"file:{quote(str(self._path))}?{mode}", uri=True, check_same_thread=False)
         # Otherwise a file shorter than its header says is refused as a whole; nothing can be written either way.
         connection.execute("PRAGMA writable_schema = ON")
         return connection

@@ -36,6 +36,10 @@ class VideoWriter:
             frame = _fit(frame, self._size)
         self._writer.write(frame)
 
+    def release(self) -> None:
+        """Give the file up as it is."""
+        self._writer.release()
+
     def close(self) -> Path:
         """The finished file, which has been opened to see that it plays; RecordingError when it does not."""
         self._writer.release()

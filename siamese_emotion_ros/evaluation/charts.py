@@ -10,6 +10,8 @@ from siamese_emotion_ros.drawing.palette import color_of
 
 Number = Union[int, float]
 Point = Tuple[float, float]
+#: From, to [s], label and tooltip of a stretch of time.
+Span = Tuple[float, float, str, str]
 
 #: Side of the square in which a curve is drawn, and the room for the labels beside and below it.
 SIDE, LEFT, BOTTOM, TOP, RIGHT = 260, 54, 40, 10, 18
@@ -99,6 +101,34 @@ def scatter_chart(
             cy=margin + (1 - float(places[i, 1]) - top) * (side - 2 * margin), r=3.2, **look,
         ))
     return _svg(side, height, parts, "Map of the embeddings")
+
+
+def timeline_chart(rows: Sequence[Tuple[str, Sequence[Span]]], seconds: float) -> str:
+    """Rows of labelled spans over a time axis from 0 to `seconds`, each span in the colour of its label."""
+    left, width, row, gap = 44, 980, 20, 5
+    bottom = len(rows) * (row + gap)
+    scale = (width - left) / seconds
+    parts = []
+    step = _round_step(seconds / 8)
+    for number in range(int(seconds / step + 1e-9) + 1):
+        x = left + number * step * scale
+        parts.append(_tag("line", x1=x, y1=0, x2=x, y2=bottom, class_="grid"))
+        parts.append(_text(x, bottom + 13, f"{number * step:g} s", "middle" if number else "start", "tiny"))
+    for number, (name, spans) in enumerate(rows):
+        top = number * (row + gap)
+        parts.append(_text(left - 8, top + 14, name, "end", "small"))
+        for start, end, label, tooltip in spans:
+            parts.append(_tag(
+                "rect", _tag("title", escape(tooltip)), x=f"{left + start * scale:.2f}", y=top, height=row,
+                width=f"{max((end - start) * scale, 0.8):.2f}", fill=css_color(label),
+            ))
+    return _svg(width + 24, bottom + 20, parts, "Timeline")
+
+
+def _round_step(least: float) -> float:
+    """The smallest of 1, 2, 5, 10, … (and their tenths, hundredths) that is at least `least`."""
+    power = 10.0 ** np.floor(np.log10(least))
+    return float(next(factor * power for factor in (1, 2, 5, 10) if factor * power >= least * (1 - 1e-9)))
 
 
 def _axes(x_label: str, y_label: str, y_low: float) -> List[str]:

@@ -6,12 +6,12 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple
 from siamese_emotion_ros.evaluation import charts
 from siamese_emotion_ros.evaluation.measurement import Measurement
 from siamese_emotion_ros.evaluation.mistakes import thumbnail, worst_mistakes
-from siamese_emotion_ros.evaluation.page_template import TEMPLATE
+from siamese_emotion_ros.evaluation.page_template import STYLE, TEMPLATE
 from siamese_emotion_ros.evaluation.projection import project
 
 
-def render_page(measurement: Measurement, report: Mapping[str, Any], seed: int = 0) -> str:
-    """The page for a measurement; `report` is what `report.build_report` made of it.
+def render_page(measurement: Measurement, report: Mapping[str, Any], seed: int = 0, sections: str = "") -> str:
+    """The page for a measurement; `report` is what `report.build_report` made of it, `sections` more HTML for its end.
 
     The faces behind the worst mistakes are in the page: a data set's licence holds for it too.
     """
@@ -23,6 +23,8 @@ def render_page(measurement: Measurement, report: Mapping[str, Any], seed: int =
     mistakes = worst_mistakes(measurement.faces, measurement.answers)
     return environment.from_string(TEMPLATE).render(
         report=report,
+        style=Markup(STYLE),  # noqa: S704
+        sections=Markup(sections),  # noqa: S704
         methods=methods(report),
         headline=_headline(report),
         figures={name: Markup(svg) for name, svg in _pictures(measurement, report, seed).items()},  # noqa: S704

@@ -1,14 +1,7 @@
-"""The HTML of an evaluation page (Jinja2), with its style; filled in by page.py."""
+"""The HTML of evaluation pages (Jinja2), with their style; filled in by page.py and bag_report.py."""
 from __future__ import annotations
 
-TEMPLATE = """\
-<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{{ report.dataset }} · top-1 {{ report.top1|percent }}</title>
-<style>
+STYLE = """\
 :root {
   color-scheme: light dark;
   --paper: #ffffff; --ink: #1c2126; --soft: #66707a; --rule: #e3e6e9; --panel: #f7f8f9;
@@ -70,7 +63,20 @@ svg .bar, svg .mark { fill: var(--curve); }
 .faces figcaption { font-size: 12.5px; line-height: 1.4; overflow-wrap: anywhere; }
 .faces b { display: block; color: var(--ink); font-weight: 500; }
 .notice { border-left: 3px solid var(--wrong); padding: 4px 0 4px 12px; margin-top: 16px; }
-</style>
+.swatches { display: flex; flex-wrap: wrap; gap: 4px 18px; margin: 12px 0 4px; font-size: 13.5px; }
+.swatches i { display: inline-block; width: 10px; height: 10px; border-radius: 5px; margin-right: 6px; }
+.timelines figure { margin-top: 18px; }
+"""
+
+TEMPLATE = """\
+<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{{ report.dataset }} · top-1 {{ report.top1|percent }}</title>
+<style>
+{{ style }}</style>
 </head>
 <body>
 <main>
@@ -179,7 +185,84 @@ that were named wrongly; the colour is the true emotion.</p>
 <p class="soft">No face was given a wrong label.</p>
 {% endif %}
 
+{{ sections }}
 <h2>What was measured, and with what</h2>
+<table class="facts">
+{% for name, value in report.facts.items() %}
+<tr><td>{{ name }}</td><td><code>{{ value }}</code></td></tr>
+{% endfor %}
+</table>
+</main>
+</body>
+</html>
+"""
+
+BAG_SECTIONS = """\
+<h2>Face by face</h2>
+<p class="soft">What each face was taken for over time{% if timelines and timelines[0][1].truth %}, and below it what it
+really showed{% endif %}. Gaps are times at which the face was not seen.
+{% if left_out %}{{ left_out }} faces that were seen more briefly are left out.{% endif %}</p>
+<div class="swatches">
+{% for label, color in colors %}
+<span><i style="background: {{ color }}"></i>{{ label }}</span>
+{% endfor %}
+</div>
+<div class="timelines">
+{% for face_id, face, timeline in timelines %}
+<figure><h3>Face {{ face_id }}</h3>{{ timeline }}
+<figcaption>{{ face.images }} images from {{ '%.2f'|format(face.start) }} s to
+{{ '%.2f'|format(face.end) }} s</figcaption></figure>
+{% else %}
+<p class="soft">No face was seen.</p>
+{% endfor %}
+</div>
+
+<h2>The stream of images</h2>
+<table class="facts">
+<tr><td>topic</td><td><code>{{ bag.images.topic }}</code> ({{ bag.images.type }})</td></tr>
+<tr><td>images</td><td>{{ bag.images.n }} of {{ bag.images.size[0] }}×{{ bag.images.size[1] }} pixels in
+{{ '%.2f'|format(bag.images.seconds) }} s{% if bag.images.rate is not none %}, {{ '%.1f'|format(bag.images.rate) }} a
+second{% endif %}; {{ bag.faces.images_with_face }} with a face, {{ bag.faces.sightings }} faces in all</td></tr>
+<tr><td>not there</td><td>{{ bag.images.missing }} images by the gaps between stamps
+{%- if bag.images.largest_gap_ms is not none %}, the largest gap {{ '%.0f'|format(bag.images.largest_gap_ms) }}
+ms{% endif %}; {{ bag.images.unreadable.values()|sum }} that cannot be read; stamps jump back
+{{ bag.images.jumps_back }} times</td></tr>
+<tr><td>from stamp to recording</td><td>
+{%- if bag.images.recording_delay_ms is none %}stamps and recording are of different clocks
+{%- else %}{{ '%.1f'|format(bag.images.recording_delay_ms.p50) }} ms (99 %:
+{{ '%.1f'|format(bag.images.recording_delay_ms.p99) }} ms, most {{ '%.1f'|format(bag.images.recording_delay_ms.max) }}
+ms){% endif %}</td></tr>
+{% for recorded in bag.recorded %}
+<tr><td><code>{{ recorded.topic }}</code></td><td>
+{%- if recorded.latency_ms is defined %}{{ recorded.messages }} answers were recorded with {{ recorded.images }} images,
+{{ '%.1f'|format(recorded.latency_ms.p50) }} ms after their stamp (99 %: {{ '%.1f'|format(recorded.latency_ms.p99) }}
+ms{%- if recorded.agreement is not none %}); {{ '%.1f'|format(100 * recorded.agreement) }} % of {{ recorded.compared }}
+single faces have the same label now{% else %}){% endif %}
+{%- else %}{{ recorded.images }} images were looked at while it was recorded, {{ recorded.not_looked_at }} of the
+recorded ones were not; {{ recorded.images_replaced }} were replaced by newer ones{% endif %}</td></tr>
+{% endfor %}
+</table>
+"""
+
+BARE_PAGE = """\
+<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{{ title }}</title>
+<style>
+{{ style }}</style>
+</head>
+<body>
+<main>
+<h1>{{ title }}</h1>
+<p class="soft">What was seen; without a truth to hold it against nothing is said about right or wrong.</p>
+{% for notice in report.notices %}
+<p class="notice">{{ notice }}</p>
+{% endfor %}
+{{ sections }}
+<h2>What was replayed, and with what</h2>
 <table class="facts">
 {% for name, value in report.facts.items() %}
 <tr><td>{{ name }}</td><td><code>{{ value }}</code></td></tr>

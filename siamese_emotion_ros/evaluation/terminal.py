@@ -22,6 +22,44 @@ def summary(report: Mapping[str, Any]) -> RenderableType:
     return Group(*parts)
 
 
+def bag_summary(report: Mapping[str, Any]) -> RenderableType:
+    """What was seen in a recording: the stream of images in lines, then a table of the faces."""
+    bag = report["bag"]
+    images, faces = bag["images"], bag["faces"]
+    rate = "" if images["rate"] is None else f", {images['rate']:.1f} a second"
+    lines = [
+        f"{images['topic']}: {images['n']} images in {images['seconds']:.2f} s{rate}; {images['missing']} not there by "
+        f"their stamps, {sum(images['unreadable'].values())} unreadable; {faces['images_with_face']} with a face"
+    ]
+    delay = images["recording_delay_ms"]
+    if delay is not None:
+        lines.append(f"from stamp to recording {delay['p50']:.1f} ms, 99 %: {delay['p99']:.1f} ms")
+    for recorded in bag["recorded"]:
+        if "latency_ms" in recorded:
+            agreement = "" if recorded["agreement"] is None else f", {percent(recorded['agreement'])} as now"
+            lines.append(
+                f"{recorded['topic']}: {recorded['messages']} answers were recorded{agreement}; latency "
+                f"{recorded['latency_ms']['p50']:.1f} ms, 99 %: {recorded['latency_ms']['p99']:.1f} ms"
+            )
+        else:
+            lines.append(
+                f"{recorded['topic']}: {recorded['images']} images were looked at, {recorded['not_looked_at']} were not"
+            )
+    table = _table(None, "face", "images", "from s", "to s", "mostly")
+    for face_id, face in faces["faces"].items():
+        label, count = max(face["labels"].items(), key=lambda item: item[1])
+        table.add_row(
+            face_id, str(face["images"]), f"{face['start']:.2f}", f"{face['end']:.2f}",
+            f"{label} {percent(count / face['images'], 0)}",
+        )
+    parts: List[RenderableType] = [Text("\n".join(lines))]
+    if faces["faces"]:
+        parts.append(table)
+    if "top1" not in report:  # else summary() has said so
+        parts += [Text(f"! {notice}", style="yellow") for notice in report["notices"]]
+    return Group(*parts)
+
+
 def _methods(report: Mapping[str, Any]) -> Table:
     source = f" from {report['anchors_dataset']}" if report["anchors_dataset"] else ""
     title = f"{report['dataset']}, {report['split']}: {report['anchors']} anchors{source}"

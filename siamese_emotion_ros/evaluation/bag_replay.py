@@ -1,0 +1,120 @@
+"""Replays recorded images through the two calls that the nodes make: FaceFinder.find and Recognizer.recognize."""
+from __future__ import annotations
+
+import queue
+import threading
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any, Callable, Iterator, List, Tuple
+
+import numpy as np
+
+from siamese_emotion_ros.bags.decoding import decode, stamp_of
+from siamese_emotion_ros.bags.reading import Bag, Topic
+from siamese_emotion_ros.faces.finder import Face, FaceFinder
+from siamese_emotion_ros.faces.image_messages import image_from_message
+from siamese_emotion_ros.recognition.recognizer import Recognition, Recognizer
+
+#: Frames that are ready before they are asked for: enough to keep two cores busy, little memory.
+AHEAD = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One image of a recording and what was seen in it.
+
+    stamp, recorded: of the image's header and of its recording, nanoseconds. image: uint8 [H, W, 3] BGR or [H, W], not
+    to be written into. faces: each with its answer, in the order of their ids.
+    """
+
+    stamp: int
+    recorded: int
+    frame_id: str
+    image: np.ndarray
+    faces: Tuple[Tuple[Face, Recognition], ...]
+
+
+class Replay:
+    """Goes through the images of a topic in the order of their recording.
+
+    unreadable: how many images were left out, by reason. jumps_back: how often a stamp was earlier than the one before;
+    tracking starts again there, as it does in the node.
+    """
+
+    def __init__(self, bag: Bag, topic: Topic, finder: FaceFinder, recognizer: Recognizer) -> None:
+        self._bag = bag
+        self._topic = topic
+        self._finder = finder
+        self._recognizer = recognizer
+        self.unreadable: Counter = Counter()
+        self.jumps_back = 0
+
+    def frames(self) -> Iterator[Frame]:
+        """Every readable image with its faces and their answers."""
+        for stamp, recorded, frame_id, image, faces in ahead(lambda: self._searched()):
+            answers = self._recognizer.recognize([face.crop for face in faces])
+            yield Frame(stamp, recorded, frame_id, image, tuple(zip(faces, answers)))
+
+    def _searched(self) -> Iterator[Tuple[int, int, str, np.ndarray, List[Face]]]:
+        last = None
+        for stamp, recorded, frame_id, image in ahead(lambda: self._decoded()):
+            if last is not None and stamp < last:
+                self.jumps_back += 1
+                self._finder.reset()
+            last = stamp
+            yield stamp, recorded, frame_id, image, self._finder.find(image)
+
+    def _decoded(self) -> Iterator[Tuple[int, int, str, np.ndarray]]:
+        for _, recorded, data in self._bag.messages([self._topic.name]):
+            try:
+                message = decode(self._topic.type, data)
+                image = image_from_message(message)
+            except ValueError as error:  # one broken image is no reason to stop
+                self.unreadable[str(error)] += 1
+                continue
+            yield stamp_of(message), recorded, message.header.frame_id, image
+
+
+def ahead(source: Callable[[], Iterator[Any]], depth: int = AHEAD) -> Iterator[Any]:
+    """The items of an iterator that runs in a thread of its own, at most `depth` items ahead; its exceptions too."""
+    items: queue.Queue = queue.Queue(depth)
+    stopping = threading.Event()
+    over = object()
+
+    def put(item: Any) -> bool:
+        while not stopping.is_set():
+            try:
+                items.put(item, timeout=0.1)
+                return True
+            except queue.Full:
+                continue
+        return False
+
+    def run() -> None:
+        iterator = source()
+        try:
+            for item in iterator:
+                if not put((item, None)):
+                    break
+            else:
+                put((over, None))
+        except BaseException as error:
+            put((over, error))
+        finally:
+            close = getattr(iterator, "close", None)
+            if close is not None:
+                close()
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        while True:
+            item, error = items.get()
+            if error is not None:
+                raise error
+            if item is over:
+                return
+            yield item
+    finally:
+        stopping.set()
+        thread.join()
