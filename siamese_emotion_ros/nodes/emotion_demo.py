@@ -3,15 +3,10 @@ from __future__ import annotations
 
 import argparse
 import os
-import select
-import signal
 import sys
 import tempfile
-import termios
 import threading
 import time
-import tty
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional, Sequence
 
@@ -24,7 +19,6 @@ from rclpy.node import Node
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile, QoSReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
 from rich.console import Console
-from rich.live import Live
 from sensor_msgs.msg import Image
 from std_msgs.msg import Bool
 
@@ -38,6 +32,7 @@ from siamese_emotion_ros.nodes.pairing import Frame, FramePairing
 from siamese_emotion_ros.nodes.recorder import Recording, RecordingError, Seen
 from siamese_emotion_ros.nodes.sources import Source, SourceError, open_source
 from siamese_emotion_ros.nodes.stream import Mailbox, Worker
+from siamese_emotion_ros.nodes.terminal import quit_by_key, quit_by_signal, shown
 
 #: Memory that images on their way may take, all queues together [bytes]: a slow machine loses no frame of a short clip.
 QUEUE_BYTES = 600 * 1024 * 1024
@@ -47,7 +42,6 @@ STARTUP_LIMIT = 180.0
 
 #: Without any message for so long the demo is given up [s].
 SILENCE_LIMIT = 60.0
-
 
 #: A third of a second at 30 frames per second: single frames of a talking face flicker too fast to be read.
 SMOOTHING, HYSTERESIS = 9, 0.1
@@ -231,9 +225,9 @@ def run_demo(options: argparse.Namespace, console: Console) -> Dict[str, Any]:
     children: List[Child] = []
     quitting = threading.Event()
     started = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="emotion_demo_") as scratch, _stopped_by_signals(quitting):
+    with tempfile.TemporaryDirectory(prefix="emotion_demo_") as scratch, quit_by_signal(quitting):
         try:
-            with _shown(view, console), _keys(quitting):
+            with shown(view, console), quit_by_key(quitting):
                 children += _start(options, source, namespace, depth, Path(scratch))
                 # On a machine that cannot do everything at once the answers come first, and the recording after them.
                 os.nice(5)
@@ -322,67 +316,6 @@ def _start(
         arguments = ["--no-overlay"] if executable == "emotion_pipeline" else []
         arguments += ["--ros-args", "-r", f"__ns:={namespace}", "--params-file", str(file)]
         yield Child(executable, arguments, scratch / f"{executable}.log")
-
-
-@contextmanager
-def _shown(view: live_table.View, console: Console) -> Iterator[None]:
-    """Show the view while inside: live in a terminal, a line every few seconds elsewhere."""
-    if console.is_terminal:
-        with Live(
-            console=console, get_renderable=lambda: live_table.render(view), refresh_per_second=8, transient=True
-        ):
-            yield
-        return
-    over = threading.Event()
-
-    def print_lines() -> None:
-        while not over.wait(2.0):
-            console.print(live_table.plain_line(view))
-
-    printing = threading.Thread(target=print_lines, daemon=True)
-    printing.start()
-    try:
-        yield
-    finally:
-        over.set()
-        printing.join()
-
-
-@contextmanager
-def _keys(quitting: threading.Event) -> Iterator[None]:
-    """While inside, q ends the demo, where there is a keyboard."""
-    if not sys.stdin.isatty():
-        yield
-        return
-    descriptor = sys.stdin.fileno()
-    before = termios.tcgetattr(descriptor)
-    over = threading.Event()
-
-    def watch() -> None:
-        while not over.is_set():
-            if select.select([descriptor], [], [], 0.2)[0] and os.read(descriptor, 1) in (b"q", b"Q"):
-                quitting.set()
-
-    tty.setcbreak(descriptor)
-    watching = threading.Thread(target=watch, daemon=True)
-    watching.start()
-    try:
-        yield
-    finally:
-        over.set()
-        watching.join()
-        termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
-
-
-@contextmanager
-def _stopped_by_signals(quitting: threading.Event) -> Iterator[None]:
-    """While inside, Ctrl-C and SIGTERM end the demo in order rather than at once."""
-    before = {number: signal.signal(number, lambda *_: quitting.set()) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _plain(error: Exception) -> str:
