@@ -2,11 +2,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Optional
+from typing import Any, Dict, List, Optional
 
 import typer
 
 from siamese_emotion_ros.cli.errors import reported
+from siamese_emotion_ros.cli.source import options_of
 
 
 def build(
@@ -25,12 +26,16 @@ def build(
     method: str = typer.Option("random", help="How they are condensed to --anchors: random, herding, hart or kmeans."),
     k: int = typer.Option(15, help="Neighbours that vote."),
     known_share: Optional[float] = typer.Option(
-        None, help="Calibrate the unknown threshold: this share of the rightly named val faces stays known (0.99)."
+        None, help="Calibrate on the val faces: the threshold, so that this share of those named rightly stays known "
+        "(0.95), and the sharpness, so that confidence is the probability of being right."
     ),
     image_size: Optional[int] = typer.Option(
         None, help="Also store the faces, this many pixels square, so that the gallery can follow another model."
     ),
     half: bool = typer.Option(False, help="Store float16 embeddings: half the size."),
+    option: Optional[List[str]] = typer.Option(
+        None, metavar="KEY=VALUE", help="Option of the data set's loader, such as labels=ferplus; repeatable."
+    ),
     device: str = typer.Option("auto", help="auto, cpu, cuda or cuda:<n>."),
     force: bool = typer.Option(False, help="Overwrite OUTPUT."),
 ) -> None:
@@ -38,14 +43,14 @@ def build(
     with reported():
         _build(
             model, dataset, root, output, split, seed, classes, anchors, balance, confirmed, method, k, known_share,
-            image_size, half, device, force,
+            image_size, half, options_of(option), device, force,
         )
 
 
 def _build(
     model: Path, dataset: str, root: Path, output: Path, split: str, seed: int, classes: str, anchors: Optional[int],
     balance: float, confirmed: bool, method: str, k: int, known_share: Optional[float], image_size: Optional[int],
-    half: bool, device: str, force: bool,
+    half: bool, options: Dict[str, Any], device: str, force: bool,
 ) -> None:
     from dataclasses import replace
 
@@ -56,7 +61,7 @@ def _build(
     from siamese_emotion_ros.cli.progress import face_progress
     from siamese_emotion_ros.datasets.ferplus import keep_confirmed
     from siamese_emotion_ros.datasets.splits import split as split_faces
-    from siamese_emotion_ros.recognition.calibration import threshold_keeping
+    from siamese_emotion_ros.recognition.calibration import sharpness_for, threshold_keeping
     from siamese_emotion_ros.recognition.condensation import METHODS, condense, draw
     from siamese_emotion_ros.recognition.embedding import embed_faces
     from siamese_emotion_ros.recognition.emotions import parse_label_set
@@ -70,7 +75,7 @@ def _build(
         raise ValueError(f"--known-share is {known_share}: expected a share between 0 and 1, such as 0.99")
     embedder = EmbeddingModel.load(model, device)
     labels = parse_label_set(classes)
-    faces = load_faces(dataset, root).restrict(labels)
+    faces = load_faces(dataset, root, **options).restrict(labels)
     parts = split_faces(faces, split, seed)
 
     train = faces.select(parts["train"])
@@ -89,7 +94,11 @@ def _build(
             built = condense(built, anchors, method, seed, balance)
     if known_share is not None:
         val = faces.select(parts["val"])
-        with face_progress("calibrating the threshold") as progress:
+        with face_progress("calibrating") as progress:
             embeddings = embed_faces(embedder, val.faces, progress)
-        built = replace(built, threshold=threshold_keeping(known_share, built, embeddings, val.labels))
+        built = replace(
+            built,
+            threshold=threshold_keeping(known_share, built, embeddings, val.labels),
+            sharpness=sharpness_for(built, embeddings, val.labels),
+        )
     write_and_tell(console, output, built, half)
