@@ -4,7 +4,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
-# What the demo looks at: a camera index, a video, a folder of images or an image. Empty: the clip that CLIP names.
+# What the demo looks at: a camera index, a video, a folder of images, an image or a rosbag2. Empty: the clip that CLIP names.
 SOURCE ?=
 # The clip: face (a woman sad, crying, afraid, laughing) or grin (a man neutral, then grinning).
 CLIP ?= face
@@ -24,7 +24,7 @@ python3:
 	@command -v python3 > /dev/null || { echo "python3 is missing: sudo apt install python3 python3-venv" >&2; exit 1; }
 
 .PHONY: demo
-demo: python3  ## See faces and their emotions: SOURCE=0 (camera), SOURCE=video|folder|image, CLIP=face|grin
+demo: python3  ## See faces and their emotions: SOURCE=0 (camera), SOURCE=video|folder|image|bag, CLIP=face|grin
 	@scripts/setup demo
 	@scripts/build
 	@source_="$(SOURCE)"; source_="$${source_:-$$(scripts/clip $(CLIP))}"; \

@@ -22,10 +22,12 @@ from rich.console import Console
 from sensor_msgs.msg import Image
 from std_msgs.msg import Bool
 
+from siamese_emotion_ros.bags.reading import BagError, is_bag
 from siamese_emotion_ros.drawing.overlay import draw_emotions
 from siamese_emotion_ros.faces.image_messages import drawable, image_from_message
 from siamese_emotion_ros.msg import EmotionStamped, FaceCropArray
 from siamese_emotion_ros.nodes import live_table
+from siamese_emotion_ros.nodes.bag_player import RecordedImages
 from siamese_emotion_ros.nodes.children import Child, ChildError
 from siamese_emotion_ros.nodes.conversions import emotion_mark, nanoseconds
 from siamese_emotion_ros.nodes.pairing import Frame, FramePairing
@@ -43,6 +45,9 @@ STARTUP_LIMIT = 180.0
 #: Without any message for so long the demo is given up [s].
 SILENCE_LIMIT = 60.0
 
+#: Ticks of a recording's clock per second: latencies are told to this precision.
+CLOCK_RATE = 200.0
+
 #: A third of a second at 30 frames per second: single frames of a talking face flicker too fast to be read.
 SMOOTHING, HYSTERESIS = 9, 0.1
 
@@ -57,7 +62,8 @@ class DemoError(ChildError):
 class DemoNode(Node):
     """Hears what the pipeline says and drives the lifecycle of its nodes."""
 
-    def __init__(self, namespace: str, depth: int, heard: Mailbox) -> None:
+    def __init__(self, namespace: str, player: str, depth: int, heard: Mailbox) -> None:
+        """`player`: name of the node that publishes the images and says when they end."""
         super().__init__("emotion_demo", namespace=namespace)
         reliable = QoSProfile(depth=depth, reliability=QoSReliabilityPolicy.RELIABLE)
         latched = QoSProfile(
@@ -66,7 +72,7 @@ class DemoNode(Node):
         self.create_subscription(Image, "image_raw", lambda message: heard.put(("image", message)), reliable)
         self.create_subscription(FaceCropArray, "faces", lambda message: heard.put(("faces", message)), reliable)
         self.create_subscription(EmotionStamped, "emotion", lambda message: heard.put(("emotion", message)), reliable)
-        self.create_subscription(Bool, "image_source/ended", lambda message: heard.put(("ended", message)), latched)
+        self.create_subscription(Bool, f"{player}/ended", lambda message: heard.put(("ended", message)), latched)
 
     def transition(self, name: str, transition: int, children: Sequence[Child]) -> None:
         """Take a node through a transition; DemoError with the reason when it refuses, dies or does not answer."""
@@ -196,7 +202,7 @@ def main(args: Optional[List[str]] = None) -> int:
     console = Console(highlight=False)
     try:
         summary = run_demo(options, console)
-    except (ChildError, SourceError, RecordingError) as error:
+    except (ChildError, SourceError, BagError, RecordingError) as error:
         console.print(f"[bold red]the demo stopped:[/] {_plain(error)}")
         return 1
     console.print(live_table.summary(summary, options.output))
@@ -205,10 +211,14 @@ def main(args: Optional[List[str]] = None) -> int:
 
 def run_demo(options: argparse.Namespace, console: Console) -> Dict[str, Any]:
     """Start source and pipeline, listen until the source ends or the user says so, and return the summary."""
-    source = open_source(options.source)
+    from_bag = is_bag(Path(options.source).expanduser())
+    player = "bag_player" if from_bag else "image_source"
+    source = RecordedImages(options.source, options.image or None) if from_bag else open_source(options.source)
     frame = source.read()
     source.close()
-    recording = Recording(Path(options.output), options.rate or source.rate)
+    if frame is None:
+        raise SourceError(f"{options.source}: no images in it")
+    recording = Recording(Path(options.output), options.rate or round(source.rate, 2))
     depth = 5 if source.live else max(30, min(source.total or 10**6, QUEUE_BYTES // (2 * frame.nbytes)))
     namespace = f"/emotion_demo_{os.getpid()}"
     # The demo is for this machine alone, unless the user's environment says otherwise.
@@ -216,7 +226,7 @@ def run_demo(options: argparse.Namespace, console: Console) -> Dict[str, Any]:
     view = live_table.View(source=options.source, total=source.total, note="starting …")
     heard = Mailbox(capacity=None)
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
-    node = DemoNode(namespace, depth, heard)
+    node = DemoNode(namespace, player, depth, heard)
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     spinning = threading.Thread(target=executor.spin, name="executor", daemon=True)
@@ -228,12 +238,12 @@ def run_demo(options: argparse.Namespace, console: Console) -> Dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="emotion_demo_") as scratch, quit_by_signal(quitting):
         try:
             with shown(view, console), quit_by_key(quitting):
-                children += _start(options, source, namespace, depth, Path(scratch))
+                children += _start(options, player, source, namespace, depth, Path(scratch))
                 # On a machine that cannot do everything at once the answers come first, and the recording after them.
                 os.nice(5)
-                for name in ("face_crop", "siamese_emotion", "image_source"):
+                for name in ("face_crop", "siamese_emotion", player):
                     node.transition(name, Transition.TRANSITION_CONFIGURE, children)
-                for name in ("face_crop", "siamese_emotion", "image_source"):
+                for name in ("face_crop", "siamese_emotion", player):
                     node.transition(name, Transition.TRANSITION_ACTIVATE, children)
                 view.note = "waiting for the first image …"
                 audience.heard_last = time.monotonic()
@@ -278,7 +288,7 @@ def _listen(
 
 
 def _start(
-    options: argparse.Namespace, source: Source, namespace: str, depth: int, scratch: Path
+    options: argparse.Namespace, player: str, source: Source, namespace: str, depth: int, scratch: Path
 ) -> Iterator[Child]:
     """The source and the pipeline, unconfigured; what the user chose is in parameter files."""
     subscribers = {"reliability": "reliable", "history": "keep_last", "depth": depth}
@@ -305,16 +315,22 @@ def _start(
                 ("image_raw", ("subscription",)), ("faces", ("publisher", "subscription")), ("emotion", ("publisher",))
             )
         }
-    camera: Dict[str, Any] = {
-        "autostart": False, "source": options.source, "rate": float(options.rate), "wait_for_subscribers": 2,
-    }
+    camera: Dict[str, Any] = {"autostart": False, "wait_for_subscribers": 2}
+    if player == "image_source":
+        camera.update(source=options.source, rate=float(options.rate))
+    else:
+        # Recorded stamps are of another day: latencies are told by the recording's own clock.
+        camera.update(bag=options.source, image=options.image, clock_rate=CLOCK_RATE)
+        camera["rate"] = options.rate / source.rate if options.rate else 1.0
+        pipeline["use_sim_time"] = True
     if not source.live:
         camera["qos_overrides"] = {f"{namespace}/image_raw": {"publisher": dict(subscribers)}}
-    for executable, parameters in (("image_source", camera), ("emotion_pipeline", pipeline)):
+    for executable, parameters in ((player, camera), ("emotion_pipeline", pipeline)):
         file = scratch / f"{executable}.yaml"
         file.write_text(yaml.safe_dump({"/**": {"ros__parameters": parameters}}), encoding="utf-8")
         arguments = ["--no-overlay"] if executable == "emotion_pipeline" else []
-        arguments += ["--ros-args", "-r", f"__ns:={namespace}", "--params-file", str(file)]
+        arguments += ["--ros-args", "-r", f"__ns:={namespace}", "-r", f"/clock:={namespace}/clock"]
+        arguments += ["--params-file", str(file)]
         yield Child(executable, arguments, scratch / f"{executable}.log")
 
 
@@ -325,7 +341,8 @@ def _plain(error: Exception) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="emotion_demo", description=__doc__)
-    parser.add_argument("--source", required=True, help="webcam (0), video file, image or folder of images")
+    parser.add_argument("--source", required=True, help="webcam (0), video, image, folder of images or rosbag2")
+    parser.add_argument("--image", default="", help="recorded topic of the images (default: the only one)")
     parser.add_argument("--output", default="demo_output", help="folder for the recording (default: %(default)s)")
     parser.add_argument("--rate", type=float, default=0.0, help="images per second; 0 is the source's own")
     parser.add_argument("--seconds", type=float, default=0.0, help="stop after so long; 0 is at the end of the source")

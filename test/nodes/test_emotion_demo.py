@@ -80,6 +80,17 @@ def test_every_frame_of_a_clip_is_answered_shown_and_recorded(demo, clip, tmp_pa
     assert "20, 15 with a face (75%)" in output and "summary.json" in output
 
 
+def test_every_image_of_a_recording_is_answered_with_its_recorded_stamp(demo, tmp_path, portrait, bag_making):
+    path = bag_making.pictures_bag(tmp_path / "bag", [portrait] * 6 + [np.zeros_like(portrait)] * 2, storage="mcap")
+    status, output = finished(demo("--source", str(path)))
+    assert status == 0, output
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert (summary["frames"], summary["frames_with_face"], summary["frames_unanswered"]) == (8, 6, 0)
+    assert summary["stamps_equal"] is True
+    # By the recording's clock, not by that of today.
+    assert 0 < summary["latency_ms"]["p50"] < 60_000
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
