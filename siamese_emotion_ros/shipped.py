@@ -5,6 +5,11 @@ from pathlib import Path
 
 PACKAGE = "siamese_emotion_ros"
 
+#: What answers where nobody says otherwise, in the folder models.
+DEFAULT_MODEL = "paper_fer2013.safetensors"
+#: Its galleries, by the label set in the braces: seven, a or b.
+DEFAULT_GALLERIES = "paper_fer2013_{}.gallery.safetensors"
+
 
 def shipped_root() -> Path:
     """The folder that holds models/ and config/; FileNotFoundError when the package was installed without them."""
@@ -20,5 +25,5 @@ def shipped_root() -> Path:
 
 
 def shipped_path(*parts: str) -> Path:
-    """A shipped file or folder, such as shipped_path("models", "paper_fer2013.safetensors"); it need not exist."""
+    """A shipped file or folder, such as shipped_path("models", DEFAULT_MODEL); it need not exist."""
     return shipped_root().joinpath(*parts)

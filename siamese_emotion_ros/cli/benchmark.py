@@ -43,10 +43,10 @@ def _benchmark(
     from siamese_emotion_ros.evaluation.speed import gallery_of, percentiles, recognize_times
     from siamese_emotion_ros.recognition.model import EmbeddingModel
     from siamese_emotion_ros.recognition.recognizer import Recognizer
-    from siamese_emotion_ros.shipped import shipped_path
+    from siamese_emotion_ros.shipped import DEFAULT_MODEL, shipped_path
 
     console = Console()
-    file = model_file or shipped_path("models", "paper_fer2013.safetensors")
+    file = model_file or shipped_path("models", DEFAULT_MODEL)
     model = EmbeddingModel.load(file, device, backend=backend, threads=threads)
     torch.set_num_threads(threads)
     with console.status(f"recognising {repeats} faces among {anchors} anchors"):

@@ -8,10 +8,7 @@ import typer
 
 from siamese_emotion_ros.cli.errors import reported
 from siamese_emotion_ros.cli.source import Source, named, options_of, source
-
-#: The model and galleries that come with the package, by the label set they answer in.
-SHIPPED_MODEL = "paper_fer2013.safetensors"
-SHIPPED_GALLERY = "paper_fer2013_{}.gallery.safetensors"
+from siamese_emotion_ros.shipped import DEFAULT_GALLERIES, DEFAULT_MODEL
 
 
 def evaluate(
@@ -86,11 +83,11 @@ def _evaluate(
 
     settings = Settings(k, threshold)
     wanted = None if classes is None else parse_label_set(classes)
-    model_path = _shipped(SHIPPED_MODEL) if model_path is None else model_path
+    model_path = _shipped(DEFAULT_MODEL) if model_path is None else model_path
     embedder = EmbeddingModel.load(model_path, device)
     stored = None
     if anchored is None:
-        gallery_path = _shipped(SHIPPED_GALLERY.format(_set_name(wanted))) if gallery_path is None else gallery_path
+        gallery_path = _shipped(DEFAULT_GALLERIES.format(_set_name(wanted))) if gallery_path is None else gallery_path
         stored = read_gallery(gallery_path)
     facts = {"data": str(queried.root), "model file": str(model_path), "seed": seed}
     notices = []

@@ -9,7 +9,7 @@ from typing import Any, Dict, List, Optional, Tuple
 import typer
 
 from siamese_emotion_ros.cli.errors import reported
-from siamese_emotion_ros.cli.evaluate import SHIPPED_GALLERY, SHIPPED_MODEL
+from siamese_emotion_ros.shipped import DEFAULT_GALLERIES, DEFAULT_MODEL
 
 #: Frames per second of the video of a recording with one image, which has no rate.
 STILL_RATE = 10.0
@@ -82,8 +82,8 @@ def _evaluate_bag(
     from siamese_emotion_ros.shipped import shipped_path
 
     console = Console(highlight=False)
-    model_path = model_path or shipped_path("models", SHIPPED_MODEL)
-    gallery_path = gallery_path or shipped_path("models", SHIPPED_GALLERY.format("seven"))
+    model_path = model_path or shipped_path("models", DEFAULT_MODEL)
+    gallery_path = gallery_path or shipped_path("models", DEFAULT_GALLERIES.format("seven"))
     settings = Settings(k, threshold)
     embedder = EmbeddingModel.load(model_path, device)
     anchors = read_gallery(gallery_path)

@@ -34,11 +34,11 @@ def _export(model: Optional[Path], format: str, output: Optional[Path], force: b
     from rich.console import Console
 
     from siamese_emotion_ros.recognition.artifacts import read_model
-    from siamese_emotion_ros.shipped import shipped_path
+    from siamese_emotion_ros.shipped import DEFAULT_MODEL, shipped_path
 
     if format not in FORMATS:
         raise ValueError(f"unknown format {format!r}: expected {' or '.join(FORMATS)}")
-    model = shipped_path("models", "paper_fer2013.safetensors") if model is None else model
+    model = shipped_path("models", DEFAULT_MODEL) if model is None else model
     output = Path(model.stem + FORMATS[format]) if output is None else output
     if output.exists() and not force:
         raise ValueError(f"{output} exists already: name another file with --output, or add --force to replace it")

@@ -43,9 +43,9 @@ def _similar(
     from siamese_emotion_ros.evaluation.retrieval import matches_csv, similar_faces, within
     from siamese_emotion_ros.recognition.artifacts import write_atomically
     from siamese_emotion_ros.recognition.model import EmbeddingModel
-    from siamese_emotion_ros.shipped import shipped_path
+    from siamese_emotion_ros.shipped import DEFAULT_MODEL, shipped_path
 
-    model = shipped_path("models", "paper_fer2013.safetensors") if model is None else model
+    model = shipped_path("models", DEFAULT_MODEL) if model is None else model
     embedder = EmbeddingModel.load(model, device)
     with face_progress("comparing faces") as progress:
         face, matches, skipped = similar_faces(embedder, anchor, folder, crop, progress=progress)

@@ -15,6 +15,7 @@ from siamese_emotion_ros.recognition.artifacts import ModelSpec, write_gallery, 
 from siamese_emotion_ros.recognition.gallery import build_gallery
 from siamese_emotion_ros.recognition.model import EmbeddingModel
 from siamese_emotion_ros.recognition.networks import build_network
+from siamese_emotion_ros.shipped import DEFAULT_GALLERIES, DEFAULT_MODEL
 
 app = typer.Typer()
 app.command()(command.evaluate)
@@ -153,11 +154,11 @@ def test_loader_options_reach_the_loader(data, model, gallery):
     ("seven", "anger,fear"),
 ])
 def test_the_default_gallery_is_the_shipped_one_for_the_classes(data, monkeypatch, tmp_path, name, classes, model):
-    (tmp_path / "paper_fer2013.safetensors").write_bytes(model.read_bytes())
+    (tmp_path / DEFAULT_MODEL).write_bytes(model.read_bytes())
     monkeypatch.setattr("siamese_emotion_ros.shipped.shipped_path", lambda _, file: tmp_path / file)
     result = run("--dataset", "folder", "--root", data, *(["--classes", classes] if classes else []))
     assert result.exit_code == 2
-    assert f"paper_fer2013_{name}.gallery.safetensors" in result.output
+    assert DEFAULT_GALLERIES.format(name) in result.output
 
 
 @pytest.mark.parametrize("arguments, reason", [

@@ -63,11 +63,11 @@ def _compare(
     from siamese_emotion_ros.recognition.embedding import embed_faces
     from siamese_emotion_ros.recognition.emotions import parse_label_set
     from siamese_emotion_ros.recognition.model import EmbeddingModel
-    from siamese_emotion_ros.shipped import shipped_path
+    from siamese_emotion_ros.shipped import DEFAULT_MODEL, shipped_path
 
     refuse_existing(csv, force)
     stored = read_gallery(file)
-    embedder = EmbeddingModel.load(model or shipped_path("models", "paper_fer2013.safetensors"), device)
+    embedder = EmbeddingModel.load(model or shipped_path("models", DEFAULT_MODEL), device)
     if stored.model_fingerprint != embedder.fingerprint:
         raise ValueError(
             f"the gallery was made for model {stored.model_fingerprint[:12]}, and --model is "
