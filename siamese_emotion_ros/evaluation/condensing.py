@@ -7,7 +7,7 @@ from typing import List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
-from siamese_emotion_ros.recognition.condensation import METHODS, condense
+from siamese_emotion_ros.recognition.condensation import EDITING, METHODS, clear_anchors, condense
 from siamese_emotion_ros.recognition.embedding import Progress
 from siamese_emotion_ros.recognition.gallery import Gallery
 from siamese_emotion_ros.recognition.neighbors import NearestAnchors, majority_vote
@@ -24,7 +24,7 @@ class Condensed(NamedTuple):
 
     method: FULL or one of condensation.METHODS. anchors: how many there are (of the first seed). k: neighbours that
     voted. seeds: galleries behind the figures. top1, macro_recall: shares, mean over the seeds, without a threshold.
-    worst_top1: of the worst seed. lost: top-1 of the full gallery under the same k, less top1.
+    worst_top1: of the worst seed. lost: top-1 of the full gallery under the k that suits it best, less top1.
     """
 
     method: str
@@ -69,18 +69,19 @@ def compare_condensations(
         return len(condensed), figures
 
     anchors, figures = asked(gallery)
-    full = {k: top1 for k, (top1, _) in zip(ks, figures)}
-    rows = [Condensed(FULL, anchors, k, 1, top1, top1, recall, 0.0) for k, (top1, recall) in zip(ks, figures)]
+    best = max(top1 for top1, _ in figures)
+    rows = [Condensed(FULL, anchors, k, 1, top1, top1, recall, best - top1) for k, (top1, recall) in zip(ks, figures)]
+    clear = clear_anchors(gallery) if set(methods) & set(EDITING) else None
     for method, size in plan:
         runs = [
-            asked(condense(gallery, size, method, seed, balance))
+            asked(condense(gallery, size, method, seed, balance, clear))
             for seed in range(1 if method in SEEDLESS else seeds)
         ]
         for column, k in enumerate(ks):
             top1s = [figures[column][0] for _, figures in runs]
             recall = float(np.mean([figures[column][1] for _, figures in runs]))
             top1 = float(np.mean(top1s))
-            rows.append(Condensed(method, runs[0][0], k, len(runs), top1, min(top1s), recall, full[k] - top1))
+            rows.append(Condensed(method, runs[0][0], k, len(runs), top1, min(top1s), recall, best - top1))
     return rows
 
 

@@ -56,8 +56,8 @@ def sharpness_for(gallery: Gallery, embeddings: np.ndarray, labels: np.ndarray) 
     return float(powers[np.argmin([misjudged(power) for power in powers])])
 
 
-def carried_threshold(full: Gallery, condense: Callable[[Gallery], Gallery], seed: int = 0) -> float:
-    """The threshold of `full` as a distance among the fewer anchors that `condense` makes of a gallery.
+def carried_threshold(full: Gallery, condense: Callable[[np.ndarray], Gallery], seed: int = 0) -> float:
+    """The threshold of `full` as a distance among the fewer anchors that `condense` makes of those at given indices.
 
     With fewer anchors the nearest one is farther: the old threshold would call more faces unknown. A seeded tenth of
     the anchors (at most MOST_HELD_OUT, never the last of a class) stands in for new faces: the new threshold leaves the
@@ -72,8 +72,10 @@ def carried_threshold(full: Gallery, condense: Callable[[Gallery], Gallery], see
     if not len(spare):
         raise ValueError("no emotion has more than one anchor: there is nothing to measure the threshold on")
     held = spare[: min(MOST_HELD_OUT, max(1, len(spare) // 10))]
-    others = full.select(np.setdiff1d(order, held))
-    before, after = (_nearest(gallery, full.embeddings[held]) for gallery in (others, condense(others)))
+    others = np.setdiff1d(order, held)
+    before, after = (
+        _nearest(gallery, full.embeddings[held]) for gallery in (full.select(others), condense(others))
+    )
     return float(np.quantile(after, np.mean(before <= full.threshold)))
 
 

@@ -1,37 +1,59 @@
-"""Fewer anchors that answer like many: a draw, k-means prototypes, herding or condensed nearest neighbours."""
+"""Fewer anchors that answer like many: drawn, herded, condensed nearest neighbours, or k-means prototypes."""
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Callable, Dict, Tuple
+from typing import Callable, Dict, Optional, Tuple
 
 import numpy as np
 
+from siamese_emotion_ros.recognition.embedding import Progress
 from siamese_emotion_ros.recognition.gallery import Gallery
 from siamese_emotion_ros.recognition.leave_one_out import decided_by_others
 
 #: Lengths that differ by less than this share are one: a network that scales its embeddings to length 1 made them.
 SAME_LENGTH = 1e-3
 
+#: Neighbours that vote among edited prototypes, at most.
+EDITED_K = 5
+
 
 def condense(
-    gallery: Gallery, anchors: int, method: str = "random", seed: int = 0, balance: float = 0.0
+    gallery: Gallery, anchors: int, method: str = "random", seed: int = 0, balance: float = 0.0,
+    clear: Optional[np.ndarray] = None,
 ) -> Gallery:
     """About `anchors` anchors, at least one of each class; how many of each, `shares` says.
 
     random   a seeded draw of the anchors themselves.
     herding  the anchors of each class whose mean stays nearest to the class's mean (Welling, 2009); needs no seed.
-    hart     condensed nearest neighbours: anchors that those kept so far would misname (Hart, 1968), among the anchors
-             that their own neighbours name rightly (Wilson, 1972). It ends with fewer when no mistake is left.
+    hart     condensed nearest neighbours: anchors that those kept so far would misname (Hart, 1968), among the clear
+             ones. It ends with fewer when no mistake is left.
     kmeans   the means of each class's clusters, named `<class>/prototype<i>`, without images; needs scikit-learn.
+    edited   kmeans of the clear anchors only. What a large k averages out is gone then: k is EDITED_K at most.
 
-    The threshold stays as it is: calibrate it anew, since fewer anchors lie farther from a face. ValueError for an
-    unknown method, or as shares.
+    Clear anchors are those that their own neighbours name rightly (Wilson, 1972), as `clear_anchors` finds them unless
+    `clear`, bool [N], says so. The threshold stays as it is: calibrate it anew, since fewer anchors lie farther from a
+    face. ValueError for an unknown method, or as shares.
     """
     if method not in METHODS:
         raise ValueError(f"unknown condensation method {method!r}: expected one of {', '.join(METHODS)}")
+    if method in EDITING:
+        gallery = _keep_clear(gallery, clear_anchors(gallery) if clear is None else clear)
+    if method == "edited":
+        gallery = replace(gallery, k=min(gallery.k, EDITED_K))
     if method == "random":
         return gallery.select(draw(gallery.labels, len(gallery.classes), anchors, seed, balance))
     return _CONDENSED[method](gallery, shares(gallery.counts, anchors, balance), seed)
+
+
+def clear_anchors(gallery: Gallery, progress: Optional[Progress] = None) -> np.ndarray:
+    """Which anchors their k nearest others name rightly, bool [N] (Wilson, 1972); `progress` counts anchors."""
+    return decided_by_others(gallery, np.arange(len(gallery)), progress=progress) == gallery.labels
+
+
+def _keep_clear(gallery: Gallery, clear: np.ndarray) -> Gallery:
+    """The clear anchors; a class of which nothing is clear keeps all, as every class needs an anchor."""
+    has_some = np.bincount(gallery.labels[clear], minlength=len(gallery.classes)) > 0
+    return gallery.select(np.flatnonzero(clear | ~has_some[gallery.labels]))
 
 
 def shares(counts: np.ndarray, anchors: int, balance: float = 0.0) -> np.ndarray:
@@ -87,11 +109,7 @@ def _herd(points: np.ndarray, share: int) -> np.ndarray:
 
 
 def _hart(gallery: Gallery, wanted: np.ndarray, seed: int) -> Gallery:
-    everything = np.arange(len(gallery))
-    clear = decided_by_others(gallery, everything) == gallery.labels
-    # A class of which nothing is clear keeps all: every class needs an anchor.
-    clear |= np.bincount(gallery.labels[clear], minlength=len(wanted))[gallery.labels] == 0
-    pool = np.random.default_rng(seed).permutation(np.flatnonzero(clear))
+    pool = np.random.default_rng(seed).permutation(len(gallery))
     points, labels = gallery.embeddings[pool], gallery.labels[pool]
     squares = np.einsum("nd,nd->n", points, points)
     nearest: np.ndarray = np.full(len(pool), np.inf)
@@ -153,6 +171,10 @@ _CONDENSED: Dict[str, Callable[[Gallery, np.ndarray, int], Gallery]] = {
     "herding": _herded,
     "hart": _hart,
     "kmeans": _cluster_means,
+    "edited": _cluster_means,
 }
 
 METHODS: Tuple[str, ...] = ("random", *_CONDENSED)
+
+#: The methods that look at clear anchors only.
+EDITING = ("hart", "edited")

@@ -89,7 +89,7 @@ def test_inspect_tells_programs_the_same(files):
     assert apart[row, other] == pytest.approx(apart.min(), rel=1e-3)
 
 
-@pytest.mark.parametrize("method", ["random", "herding", "hart", "kmeans"])
+@pytest.mark.parametrize("method", ["random", "herding", "hart", "kmeans", "edited"])
 def test_a_condensed_gallery_still_names_new_faces(files, tmp_path, method):
     output = tmp_path / "few.safetensors"
     succeeds("condense", files / "pictured.safetensors", "--anchors", "9", "--method", method, "--k", "1",
@@ -98,7 +98,7 @@ def test_a_condensed_gallery_still_names_new_faces(files, tmp_path, method):
     assert condensed.threshold is not None
     condensed = replace(condensed, threshold=None)
     assert 3 <= len(condensed) <= 9
-    assert (condensed.images is None) == (method == "kmeans")
+    assert (condensed.images is None) == (method in ("kmeans", "edited"))
     recognizer = Recognizer(EmbeddingModel.load(files / "model.safetensors", "cpu"), condensed)
     for label, name in enumerate(LABELS):
         assert [result.label for result in recognizer.recognize(stripes(label, 4, 50 + label))] == [name] * 4
@@ -114,7 +114,7 @@ def test_compare_holds_every_method_against_the_full_gallery(files, tmp_path):
     rows = list(csv.DictReader(table.open()))
     assert [row["method"] for row in rows[:2]] == ["full", "full"]
     assert {(row["method"], row["k"]) for row in rows} == {
-        (method, k) for method in ("full", "random", "herding", "hart", "kmeans") for k in "13"
+        (method, k) for method in ("full", "random", "herding", "hart", "kmeans", "edited") for k in "13"
     }
     assert float(rows[0]["top1"]) == 1
     for row in rows:

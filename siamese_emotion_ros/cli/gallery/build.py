@@ -23,7 +23,7 @@ def build(
     confirmed: bool = typer.Option(
         False, "--confirmed", help="Anchors are only faces whose label the FER+ majority confirms."
     ),
-    method: str = typer.Option("random", help="How they are condensed to --anchors: random, herding, hart or kmeans."),
+    method: str = typer.Option("random", help="How they become --anchors: random, herding, hart, kmeans or edited."),
     k: int = typer.Option(15, help="Neighbours that vote."),
     known_share: Optional[float] = typer.Option(
         None, help="Calibrate on the val faces: the threshold, so that this share of those named rightly stays known "

@@ -29,7 +29,7 @@ def compare(
     ),
     model: Optional[Path] = typer.Option(None, help="Model file. Default: the shipped one."),
     sizes: str = typer.Option("100,300,1000", help="How many anchors to condense to, comma-separated."),
-    methods: str = typer.Option("random,herding,hart,kmeans", help="Ways to condense, comma-separated."),
+    methods: str = typer.Option("random,herding,hart,kmeans,edited", help="Ways to condense, comma-separated."),
     k: Optional[str] = typer.Option(None, help="Neighbours that vote, comma-separated. Default: the gallery's."),
     seeds: int = typer.Option(1, min=1, help="Condense so many times with other seeds, and show mean and worst."),
     balance: float = typer.Option(0.0, help="0 keeps the emotions' proportions, 1 gives all equally many."),
@@ -101,8 +101,6 @@ def _table(title: str, rows: List[Condensed]) -> RenderableType:
     from rich.table import Table
     from rich.text import Text
 
-    from siamese_emotion_ros.evaluation.condensing import FULL
-
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim")
     table.add_column("method")
     names = ["anchors", "k", "top-1", "lost", "macro recall"]
@@ -118,8 +116,6 @@ def _table(title: str, rows: List[Condensed]) -> RenderableType:
             "lost": Text(f"{100 * row.lost:.1f}", style="green" if row.lost < NOTHING_LOST else "red"),
             "macro recall": f"{100 * row.macro_recall:.1f}",
         }
-        if row.method == FULL:
-            figures["lost"] = ""
         group = (row.method, row.anchors)
         if before is not None and group != before:
             table.add_section()

@@ -17,12 +17,13 @@ def condense(
     anchors: int = typer.Option(..., help="Keep about this many."),
     output: Path = typer.Option(..., help="Gallery file to write (*.gallery.safetensors)."),
     method: str = typer.Option(
-        "kmeans", help="random; herding: anchors that keep each mean; hart: condensed nearest neighbours; "
-        "kmeans: the means of clusters. `gallery compare` says what each costs.",
+        "edited", help="random; herding: anchors that keep each mean; hart: condensed nearest neighbours; kmeans: the "
+        "means of clusters; edited: those of the anchors that their neighbours name rightly. `gallery compare` says "
+        "what each costs.",
     ),
     balance: float = typer.Option(0.0, help="0 keeps the emotions' proportions, 1 gives all equally many."),
-    seed: int = typer.Option(0, help="Seed of random, hart and kmeans."),
-    k: Optional[int] = typer.Option(None, help="Neighbours that vote. Default: the gallery's."),
+    seed: int = typer.Option(0, help="Seed of all but herding."),
+    k: Optional[int] = typer.Option(None, help="Neighbours that vote. Default: the gallery's, 5 at most for edited."),
     half: bool = typer.Option(False, help="Store float16 embeddings: half the size."),
     force: bool = typer.Option(False, help="Overwrite OUTPUT."),
 ) -> None:
@@ -37,24 +38,37 @@ def _condense(
 ) -> None:
     from dataclasses import replace
 
+    import numpy as np
     from rich.console import Console
 
     from siamese_emotion_ros.cli.gallery.output import refuse_existing, write_and_tell
+    from siamese_emotion_ros.cli.progress import face_progress
     from siamese_emotion_ros.recognition.artifacts import read_gallery
     from siamese_emotion_ros.recognition.calibration import carried_threshold
+    from siamese_emotion_ros.recognition.condensation import EDITING, METHODS, clear_anchors
     from siamese_emotion_ros.recognition.condensation import condense as condensed_by
 
     refuse_existing(output, force)
     full = read_gallery(file)
-    if anchors >= len(full):
-        raise ValueError(f"--anchors is {anchors}: the gallery has {len(full)}, ask for fewer")
+    if method not in METHODS:
+        raise ValueError(f"unknown condensation method {method!r}: expected one of {', '.join(METHODS)}")
+    if not len(full.classes) <= anchors < len(full):
+        raise ValueError(
+            f"--anchors is {anchors}: expected {len(full.classes)}, one for each class, to {len(full) - 1}, fewer than "
+            "there are"
+        )
 
-    def fewer(gallery: Gallery) -> Gallery:
-        return condensed_by(gallery, anchors, method, seed, balance)
+    clear = np.ones(len(full), bool)
+    if method in EDITING:
+        with face_progress("asking anchors about each other") as progress:
+            clear = clear_anchors(full, progress)
+
+    def fewer(rows: np.ndarray) -> Gallery:
+        return condensed_by(full.select(rows), anchors, method, seed, balance, clear[rows])
 
     console = Console(highlight=False)
     with console.status(f"condensing {len(full)} anchors to {anchors}"):
-        condensed = fewer(full)
+        condensed = fewer(np.arange(len(full)))
         if k is not None:
             condensed = replace(condensed, k=k)
         if full.threshold is not None:
@@ -63,4 +77,4 @@ def _condense(
     if condensed.threshold is not None:
         console.print(f"the threshold was {full.threshold:.4g} among {len(full)} anchors")
     if full.images is not None and condensed.images is None:
-        console.print("means of faces have no images: this gallery cannot follow another model", style="yellow")
+        console.print("means of embeddings have no images: this gallery cannot follow another model", style="yellow")
