@@ -84,6 +84,7 @@ class BagPlayer(StreamNode):
         """Begin to publish; after a deactivation it goes on where it was."""
         self._stopping.clear()
         self._ended.publish(Bool(data=False))
+        self.vitals.excuse = f"waiting for {self.settings.wait_for_subscribers} subscriber(s)"
         self._thread = threading.Thread(target=self._run, name="bag_player", daemon=True)
         self._thread.start()
 
@@ -113,6 +114,10 @@ class BagPlayer(StreamNode):
         if bool(change.settings.clock_rate) != (self._ticks is not None):
             raise ValueError("clock_rate goes from or to 0.0 only while the node is unconfigured: clean up first")
 
+    def facts(self) -> Dict[str, Any]:
+        """What is played."""
+        return {"bag": self.settings.bag, "speed": self.settings.rate} if self.settings is not None else {}
+
     # --- the thread that reads and publishes ---
 
     def _run(self) -> None:
@@ -121,14 +126,17 @@ class BagPlayer(StreamNode):
             while images.get_subscription_count() < self.settings.wait_for_subscribers:
                 if self._stopping.wait(0.02):
                     return
+            self.vitals.excuse = ""
             while not self._stopping.is_set():
                 count = self._play()
                 if self._stopping.is_set():
                     return
                 if not (self.settings.loop and count):
                     break
+            self.vitals.excuse = f"{self.settings.bag} has ended"
             self._ended.publish(Bool(data=True))
         except Exception as error:
+            self.vitals.trouble = f"{self.settings.bag} cannot be read: {error}"
             self.stream_failed(error)
 
     def _play(self) -> int:
@@ -182,13 +190,16 @@ class BagPlayer(StreamNode):
 
     def _publish(self, message: BagMessage) -> None:
         publisher = self._published[message.topic]
+        self.vitals.took()
         if message.topic == self._image.name and self._decompress:
             try:
                 publisher.publish(_decompressed(message.data))
             except ValueError as error:
                 self.stream_failed(error)
-            return
-        publisher.publish(message.data)  # as it was recorded, byte by byte
+                return
+        else:
+            publisher.publish(message.data)  # as it was recorded, byte by byte
+        self.vitals.gave()
 
 
 class RecordedImages(Source):

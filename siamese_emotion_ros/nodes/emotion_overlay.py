@@ -63,6 +63,7 @@ class EmotionOverlay(StreamNode):
 
     def _look(self) -> None:
         watched = self._publisher.get_subscription_count() > 0
+        self.vitals.excuse = "" if watched else "nobody watches"
         if watched and not self._heard:
             self._watch()
         elif not watched and self._heard:
@@ -92,6 +93,8 @@ class EmotionOverlay(StreamNode):
 
     def _take(self, item: Tuple[str, Any]) -> None:
         kind, message = item
+        if kind == "image":
+            self.vitals.took()
         stamp = nanoseconds(message.header.stamp)
         pairing = self._pairing
         add = {"image": pairing.add_image, "faces": pairing.add_faces, "emotion": pairing.add_emotion}[kind]
@@ -103,6 +106,7 @@ class EmotionOverlay(StreamNode):
         drawn = drawable(image_from_message(frame.image))
         draw_emotions(drawn, [emotion_mark(emotion) for emotion in frame.emotions.values()])
         self._publisher.publish(image_message(frame.image.header, drawn))
+        self.vitals.gave(self.get_clock().now().nanoseconds - nanoseconds(frame.image.header.stamp))
 
 
 def main(args: Optional[List[str]] = None) -> int:

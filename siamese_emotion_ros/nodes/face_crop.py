@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Any, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 import cv2
 from sensor_msgs.msg import CompressedImage, Image
@@ -45,6 +45,8 @@ PARAMETERS = ParameterTable("face_crop", [
 class FaceCrop(StreamNode):
     """Subscribes `image_raw`, publishes `faces`."""
 
+    faces_expected = True
+
     def __init__(self, **kwargs: Any) -> None:
         self._finder: Optional[FaceFinder] = None
         self._publisher: Any = None
@@ -84,6 +86,13 @@ class FaceCrop(StreamNode):
         detector, finder_settings = _detector(change.settings), _finder_settings(change.settings)
         self._finder.detector, self._finder.settings = detector, finder_settings
 
+    def facts(self) -> Dict[str, Any]:
+        """Which detector searches, and how large a copy."""
+        finder = self._finder
+        if finder is None:
+            return {}
+        return {"detector": finder.detector.name, "detection width [pixels]": finder.settings.detection_width}
+
     def _find(self, message: Any) -> None:
         """Find the faces of one image; an image without one gives an empty array."""
         finder = self._finder
@@ -92,7 +101,10 @@ class FaceCrop(StreamNode):
             finder.reset()
         image = image_from_message(message)
         faces = finder.find(image)
+        if faces:
+            self.vitals.saw_face()
         self._publisher.publish(faces_message(message.header, image.shape, faces, self._images.replaced))
+        self.vitals.gave(self.get_clock().now().nanoseconds - nanoseconds(message.header.stamp))
 
 
 def _detector(settings: Any) -> Detector:

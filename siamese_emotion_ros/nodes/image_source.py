@@ -4,7 +4,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from typing import Any, List, Optional
+from typing import Any, Dict, List, Optional
 
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile, QoSReliabilityPolicy
 from sensor_msgs.msg import Image
@@ -55,6 +55,7 @@ class ImageSource(StreamNode):
         """Begin to publish; a file or folder goes on where it was."""
         self._stopping.clear()
         self._ended.publish(Bool(data=False))
+        self.vitals.excuse = f"waiting for {self.settings.wait_for_subscribers} subscriber(s)"
         self._thread = threading.Thread(target=self._run, name="image_source", daemon=True)
         self._thread.start()
 
@@ -80,18 +81,25 @@ class ImageSource(StreamNode):
     def change(self, change: Change) -> None:
         """Rate, loop and frame_id are read before each frame."""
 
+    def facts(self) -> Dict[str, Any]:
+        """What is read."""
+        return {"source": self.settings.source} if self.settings is not None else {}
+
     # --- the thread that reads and publishes ---
 
     def _run(self) -> None:
         try:
             self._wait_for_subscribers()
+            self.vitals.excuse = ""
             if webcam_index(self.settings.source) is None:
                 self._play()
             else:
                 self._watch()
             if not self._stopping.is_set():
+                self.vitals.excuse = f"{self.settings.source} has ended"
                 self._ended.publish(Bool(data=True))
         except Exception as error:
+            self.vitals.trouble = f"{self.settings.source} cannot be read: {error}"
             self.stream_failed(error)
 
     def _wait_for_subscribers(self) -> None:
@@ -134,19 +142,23 @@ class ImageSource(StreamNode):
                 if self._source is not None:
                     self._source.close()
                     self._source = None
+                self.vitals.trouble = str(error)
                 self.get_logger().warning(f"{error} Trying again in {wait:g} s.")
                 self._stopping.wait(wait)
                 wait = min(2.0 * wait, LONGEST_WAIT)
                 continue
             wait = FIRST_WAIT
+            self.vitals.trouble = ""
             if self.settings.rate and time.monotonic() < due:
                 continue  # a driver that gives more than it was asked for
             due = max(due, time.monotonic() - 0.1) + 1.0 / self.settings.rate if self.settings.rate else 0.0
             self._publish(image, frame)
 
     def _publish(self, image: ReusedImage, frame: Any) -> None:
+        self.vitals.took()
         header = Header(stamp=self.get_clock().now().to_msg(), frame_id=self.settings.frame_id)
         self._publisher.publish(image.fill(header, frame))
+        self.vitals.gave()
 
 
 def main(args: Optional[List[str]] = None) -> int:

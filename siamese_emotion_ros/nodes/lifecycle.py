@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 import traceback
-from typing import Any, Callable, List, Optional, Sequence
+from typing import Any, Callable, Dict, List, Optional, Sequence
 
 import rclpy
 from rcl_interfaces.msg import SetParametersResult
@@ -17,6 +17,7 @@ from rclpy.qos import QoSHistoryPolicy, QoSProfile, QoSReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.signals import SignalHandlerOptions
 
+from siamese_emotion_ros.nodes.diagnostics import DiagnosticsPublisher, Vitals
 from siamese_emotion_ros.nodes.executors import FramesExecutor, FramesGroup, NodeThreads
 from siamese_emotion_ros.nodes.parameters import START, Change, ParameterRefused, ParameterTable, Spec
 from siamese_emotion_ros.nodes.stream import Mailbox, Throttle, Worker
@@ -48,6 +49,8 @@ class StreamNode(LifecycleNode):
         self._table = table
         self._refusals = table.declare(self)
         self._throttle = Throttle()
+        #: What the streams count, for /diagnostics.
+        self.vitals = Vitals()
         #: The checked parameters, as of the last configure or change; None while unconfigured.
         self.settings: Any = None
         # Frames have a callback group of their own: a parameter callback may load for a second while they flow.
@@ -55,6 +58,7 @@ class StreamNode(LifecycleNode):
         #: The executor of the frames where there is one beside the node's own; it is told of new subscriptions.
         self.frames_executor: Optional[FramesExecutor] = None
         self.add_on_set_parameters_callback(self._on_set_parameters)
+        self._diagnostics = DiagnosticsPublisher(self)
         if self.get_parameter("autostart").value:
             # Steady time: with use_sim_time a timer on the node's own clock would wait for somebody to publish it.
             steady = Clock(clock_type=ClockType.STEADY_TIME)
@@ -77,6 +81,13 @@ class StreamNode(LifecycleNode):
     def change(self, change: Change) -> None:
         """Put changed settings into effect in a configured node; to refuse them, raise and leave all as it was."""
 
+    #: Whether long without a face is worth a warning on /diagnostics.
+    faces_expected = False
+
+    def facts(self) -> Dict[str, Any]:
+        """What else /diagnostics says about the node; called in every state."""
+        return {}
+
     # --- transitions ---
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -91,11 +102,13 @@ class StreamNode(LifecycleNode):
             self.unload()
             return TransitionCallbackReturn.FAILURE
         self.settings = settings
+        self.vitals.state = "inactive"
         return super().on_configure(state)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Enable the publishers and begin the streams."""
         super().on_activate(state)
+        self.vitals.begin()
         try:
             self.start()
         except Exception as error:
@@ -103,27 +116,32 @@ class StreamNode(LifecycleNode):
             self.stop()
             super().on_deactivate(state)
             return TransitionCallbackReturn.FAILURE
+        self.vitals.state = "active"
         return TransitionCallbackReturn.SUCCESS
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """End the streams; what was loaded stays."""
         self.stop()
+        self.vitals.state = "inactive"
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Free what was loaded."""
         self.settings = None
         self.unload()
+        self.vitals.state = "unconfigured"
         return super().on_cleanup(state)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """End everything, from whatever state."""
         self.close()
+        self.vitals.state = "finalized"
         return super().on_shutdown(state)
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
         """End everything; the node is unconfigured afterwards and may be configured again."""
         self.close()
+        self.vitals.state = "unconfigured"
         return TransitionCallbackReturn.SUCCESS
 
     def close(self) -> None:
@@ -203,6 +221,7 @@ class StreamNode(LifecycleNode):
                 self.change(change)
                 self.settings = change.settings
         except REFUSALS as error:
+            self.vitals.last_refusal = str(error)
             return SetParametersResult(successful=False, reason=str(error))
         except Exception as error:
             self.log_fault(error)
@@ -215,6 +234,7 @@ class StreamNode(LifecycleNode):
         if not self.context.ok():
             return
         reason = str(error) if isinstance(error, REFUSALS) else _with_traceback(error)
+        self.vitals.last_refusal = f"cannot {transition}: {error}"
         self.get_logger().error(
             f"cannot {transition}: {reason} (then: ros2 lifecycle set {self.get_fully_qualified_name()} {transition})"
         )
@@ -238,13 +258,19 @@ class Stream:
     ) -> None:
         self._node = node
         self._mailbox = Mailbox(capacity=None)
-        self._worker = Worker(self._mailbox, work, node.stream_failed, f"{node.get_name()} {topic}", begin)
+
+        def counted(message: Any) -> None:
+            node.vitals.took()
+            work(message)
+
+        self._worker = Worker(self._mailbox, counted, node.stream_failed, f"{node.get_name()} {topic}", begin)
         self._subscribe = lambda: node.subscription(message_type, topic, qos, self._mailbox.put)
         self._qos = qos
         self._subscription: Any = None
 
     def open(self) -> None:
         """Subscribe. Not done in the constructor, so that the stream's owner has it when the first message comes."""
+        self._node.vitals.replaced = lambda: self.replaced
         self._subscription = self._subscribe()
         self._mailbox.limit(_capacity(self._qos))  # now that the overrides are written into it
 

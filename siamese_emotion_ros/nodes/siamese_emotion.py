@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import Any, List, Optional
+from typing import Any, Dict, List, Optional
 
 import torch
 
@@ -94,6 +94,18 @@ class SiameseEmotion(StreamNode):
         self._snapshot = build_snapshot(change.settings, change.names, self._snapshot)
         self._log_snapshot(f"after {time.monotonic() - started:.2f} s answers with")
 
+    def facts(self) -> Dict[str, Any]:
+        """Which model and gallery answer, and where."""
+        snapshot = self._snapshot
+        if snapshot is None:
+            return {}
+        recognizer, (model_id, gallery_id, version) = snapshot.recognizer, snapshot.ids
+        return {
+            "model": model_id, "gallery": gallery_id, "gallery version": version, "anchors": len(recognizer.gallery),
+            "k": recognizer.k, "distance threshold": f"{recognizer.threshold:g}",
+            "device": f"{recognizer.model.device}, {recognizer.model.precision}, {recognizer.model.backend}",
+        }
+
     def _answer(self, faces: FaceCropArray) -> None:
         """One batch for all faces of a frame, by one snapshot."""
         snapshot = self._snapshot
@@ -112,6 +124,7 @@ class SiameseEmotion(StreamNode):
             message = emotion_message(faces, face, recognition, recognizer.classes, snapshot.ids)
             message.latency = latency_since(faces.header.stamp, self.get_clock().now())
             self._publisher.publish(message)
+            self.vitals.gave(nanoseconds(message.latency))
 
     def _log_snapshot(self, doing: str) -> None:
         recognizer = self._snapshot.recognizer
