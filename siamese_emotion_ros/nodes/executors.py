@@ -1,50 +1,60 @@
-"""The threads that spin our nodes: frames in one, the services and timers of each node in one more."""
+"""The threads that spin our nodes: frames in one, the services and timers of each node in one more, who waits apart."""
 from __future__ import annotations
 
 import threading
-from typing import Any, List, Optional
+from typing import Any, List, Optional, Type
 
-from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.callback_groups import CallbackGroup, MutuallyExclusiveCallbackGroup
 from rclpy.context import Context
 from rclpy.executors import Executor, ExternalShutdownException, ShutdownException, SingleThreadedExecutor
 
 
 class FramesGroup(MutuallyExclusiveCallbackGroup):
-    """A callback group for frames: whoever is in it waits in the FramesExecutor, not behind a parameter callback."""
+    """A callback group for frames: they have an executor of their own and do not wait behind a parameter callback."""
+
+
+class PatientGroup(MutuallyExclusiveCallbackGroup):
+    """A callback group for services that wait for frames: parameters and transitions do not wait behind them."""
 
 
 class ServicesExecutor(SingleThreadedExecutor):
-    """Spins all of a node but its frames: parameters, transitions, timers. A callback may load for a second."""
+    """Spins all of a node but its frames and who waits for them: parameters, transitions, timers, most services.
+
+    A callback may load for a second.
+    """
 
     def can_execute(self, entity: Any) -> bool:
-        """Leave what is in a frames group to the FramesExecutor."""
-        return not _is_of_frames(entity) and super().can_execute(entity)
+        """Leave the other groups to the GroupExecutors."""
+        return not isinstance(entity.callback_group, (FramesGroup, PatientGroup)) and super().can_execute(entity)
 
 
-class FramesExecutor(SingleThreadedExecutor):
-    """Spins the frames of nodes that otherwise belong to a ServicesExecutor each; its callbacks only hand over.
+class GroupExecutor(SingleThreadedExecutor):
+    """Spins one kind of callback group of nodes that otherwise belong to a ServicesExecutor each.
+
+    For frames, whose callbacks only hand over, and for the services that wait for frames.
 
     rclpy's own way to that end, a MultiThreadedExecutor, hands a callback to a pool and, until a thread of the pool
     gets hold of the interpreter, offers it again and again: it takes most of a core, and most of the interpreter from
     the threads at work on the frames. (At 30 images/s on two cores: 80 % of a core, and two frames of five lost.)
     """
 
-    def __init__(self, context: Optional[Context] = None) -> None:
+    def __init__(self, group: Type[CallbackGroup], context: Optional[Context] = None) -> None:
         super().__init__(context=context)
+        self._group = group
         self._spun: List[Any] = []
 
-    def spin_frames_of(self, node: Any) -> None:
+    def spin_group_of(self, node: Any) -> None:
         """Not add_node(), which would take the node away from its other executor."""
         self._spun.append(node)
         self.wake()
 
     def get_nodes(self) -> List[Any]:
-        """The nodes whose frames are spun."""
+        """The nodes whose group is spun."""
         return list(self._spun)
 
     def can_execute(self, entity: Any) -> bool:
-        """Only what is in a frames group."""
-        return _is_of_frames(entity) and super().can_execute(entity)
+        """Only what is in a group of this kind."""
+        return isinstance(entity.callback_group, self._group) and super().can_execute(entity)
 
 
 class NodeThreads:
@@ -53,22 +63,29 @@ class NodeThreads:
     def __init__(self, context: Optional[Context] = None) -> None:
         self._context = context
         self._stopping = threading.Event()
-        self._frames = FramesExecutor(context)
+        self._nodes: List[Any] = []
+        self._frames = GroupExecutor(FramesGroup, context)
+        self._patient = GroupExecutor(PatientGroup, context)
         self._executors: List[Executor] = []
         self._threads: List[threading.Thread] = []
         self._start(self._frames, "frames")
+        self._start(self._patient, "who waits for frames")
 
     def add(self, node: Any) -> None:
         """Spin a StreamNode from now on."""
         executor = ServicesExecutor(context=self._context)
         executor.add_node(node)
         node.frames_executor = self._frames
-        self._frames.spin_frames_of(node)
+        self._frames.spin_group_of(node)
+        self._patient.spin_group_of(node)
+        self._nodes.append(node)
         self._start(executor, f"{node.get_name()} services")
 
     def stop(self) -> None:
         """Finish the callbacks that run and return."""
         self._stopping.set()
+        for node in self._nodes:
+            node.stop_waiting()
         for executor in self._executors:
             executor.create_task(lambda: None)  # spin_once() comes back from waiting only with something to do
         for thread in self._threads:
@@ -91,6 +108,3 @@ class NodeThreads:
                 for node in executor.get_nodes():
                     node.log_fault(error)
 
-
-def _is_of_frames(entity: Any) -> bool:
-    return isinstance(entity.callback_group, FramesGroup)

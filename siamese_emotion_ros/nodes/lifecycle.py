@@ -18,7 +18,7 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.signals import SignalHandlerOptions
 
 from siamese_emotion_ros.nodes.diagnostics import DiagnosticsPublisher, Vitals
-from siamese_emotion_ros.nodes.executors import FramesExecutor, FramesGroup, NodeThreads
+from siamese_emotion_ros.nodes.executors import FramesGroup, GroupExecutor, NodeThreads
 from siamese_emotion_ros.nodes.parameters import START, Change, ParameterRefused, ParameterTable, Spec
 from siamese_emotion_ros.nodes.stream import Mailbox, Throttle, Worker
 
@@ -56,7 +56,7 @@ class StreamNode(LifecycleNode):
         # Frames have a callback group of their own: a parameter callback may load for a second while they flow.
         self._frames_group = FramesGroup()
         #: The executor of the frames where there is one beside the node's own; it is told of new subscriptions.
-        self.frames_executor: Optional[FramesExecutor] = None
+        self.frames_executor: Optional[GroupExecutor] = None
         self.add_on_set_parameters_callback(self._on_set_parameters)
         self._diagnostics = DiagnosticsPublisher(self)
         if self.get_parameter("autostart").value:
@@ -80,6 +80,9 @@ class StreamNode(LifecycleNode):
 
     def change(self, change: Change) -> None:
         """Put changed settings into effect in a configured node; to refuse them, raise and leave all as it was."""
+
+    def stop_waiting(self) -> None:
+        """Have callbacks return that wait for frames: the process ends."""
 
     #: Whether long without a face is worth a warning on /diagnostics.
     faces_expected = False

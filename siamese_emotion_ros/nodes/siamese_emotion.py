@@ -2,19 +2,24 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
-from typing import Any, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional
 
 import torch
 
 from siamese_emotion_ros.msg import EmotionStamped, FaceCropArray
+from siamese_emotion_ros.nodes.collection import CropCollector
 from siamese_emotion_ros.nodes.conversions import emotion_message, image_from_message, latency_since, nanoseconds
+from siamese_emotion_ros.nodes.enrolment import EnrolmentServices
 from siamese_emotion_ros.nodes.lifecycle import AUTOSTART, Stream, StreamNode, result_qos, run
 from siamese_emotion_ros.nodes.parameters import START, UNCONFIGURED, Change, ParameterTable, Spec
-from siamese_emotion_ros.nodes.snapshots import Snapshot, build_snapshot
+from siamese_emotion_ros.nodes.snapshots import OnDisk, Snapshot, build_snapshot
 from siamese_emotion_ros.nodes.stream import TimeWatch
+from siamese_emotion_ros.recognition.enrolment import Criteria
+from siamese_emotion_ros.recognition.gallery import Gallery
 from siamese_emotion_ros.recognition.model import BACKENDS, choose_device
-from siamese_emotion_ros.shipped import shipped_path
+from siamese_emotion_ros.shipped import DEFAULT_GALLERIES, DEFAULT_MODEL, shipped_path
 
 
 def shipped_models() -> List[str]:
@@ -26,9 +31,9 @@ def shipped_models() -> List[str]:
 
 
 PARAMETERS = ParameterTable("siamese_emotion", [
-    Spec("model_path", "paper_fer2013.safetensors",
+    Spec("model_path", DEFAULT_MODEL,
          "Model file, absolute or relative to one of artifact_dirs; setting it, even to the same, reads it again."),
-    Spec("gallery_path", "paper_fer2013_seven.gallery.safetensors",
+    Spec("gallery_path", DEFAULT_GALLERIES.format("seven"),
          "Gallery file, likewise; one made for another model and without images is refused: set both at once."),
     Spec("k", 0, "Anchors that vote; 0 is the gallery's own number.", low=0, high=10000),
     Spec("distance_threshold", 0.0,
@@ -47,22 +52,35 @@ PARAMETERS = ParameterTable("siamese_emotion", [
     Spec("artifact_dirs", shipped_models,
          "Folders that model and gallery may come from; links and `..` are followed before the check.",
          changes=START, shown="the package's `models`"),
+    Spec("gallery_dir", "", "Folder that ~/save_gallery writes to and gallery_path may come from; empty is nowhere.",
+         changes=START),
+    Spec("enrolment.min_score", Criteria.min_score, "Faces of which the detector is less sure become no anchors.",
+         low=0.0, high=1.0),
+    Spec("enrolment.min_focus", Criteria.min_focus,
+         "Faces that are less sharp become no anchors; 0.0 takes blurred ones too.", low=0.0, high=10.0),
+    Spec("enrolment.agreement", Criteria.agreement,
+         "Faces this many times as far from the middle one as is usual among them become no anchors.",
+         low=1.0, high=100.0),
     AUTOSTART,
 ])
 
 
 class SiameseEmotion(StreamNode):
-    """Subscribes `faces`, publishes `emotion`."""
+    """Subscribes `faces`, publishes `emotion`; ~/add_anchors and its like change the gallery."""
 
     def __init__(self, **kwargs: Any) -> None:
         self._snapshot: Optional[Snapshot] = None
+        self._swapping = threading.Lock()  # one swap at a time, whoever asks; frames never wait for it
         self._publisher: Any = None
         self._faces: Optional[Stream] = None
         super().__init__(PARAMETERS, **kwargs)
+        self._crops = CropCollector()
+        self._enrolment = EnrolmentServices(self, self._crops)
 
     def load(self, settings: Any) -> None:
         """Read and warm model and gallery."""
-        self._snapshot = build_snapshot(settings)
+        with self._swapping:
+            self._snapshot = build_snapshot(settings)
         self._publisher = self.publisher(EmotionStamped, "emotion", result_qos())
         self._log_snapshot("answers with")
 
@@ -74,9 +92,11 @@ class SiameseEmotion(StreamNode):
             FaceCropArray, "faces", result_qos(), self._answer, begin=lambda: torch.set_num_threads(threads)
         )
         self._faces.open()
+        self._crops.open()
 
     def stop(self) -> None:
         """Answer the frame in work and no more."""
+        self._crops.close("no frames come: the node is not active")
         if self._faces is not None:
             self._faces.stop()
             self._faces = None
@@ -86,13 +106,46 @@ class SiameseEmotion(StreamNode):
         if self._publisher is not None:
             self.destroy_lifecycle_publisher(self._publisher)
             self._publisher = None
-        self._snapshot = None
+        with self._swapping:
+            self._snapshot = None
+
+    def stop_waiting(self) -> None:
+        """Have ~/add_anchors and ~/calibrate_neutral answer."""
+        self._crops.close("the node ends")
 
     def change(self, change: Change) -> None:
         """Build a whole new snapshot while frames flow, then put it in place of the old one."""
         started = time.monotonic()
-        self._snapshot = build_snapshot(change.settings, change.names, self._snapshot)
-        self._log_snapshot(f"after {time.monotonic() - started:.2f} s answers with")
+        with self._swapping:
+            before = self._snapshot
+            self._snapshot = build_snapshot(change.settings, change.names, before)
+        if "gallery_path" in change.names and before.changed:
+            self.get_logger().warning("what was enrolled since the gallery was read or saved is gone")
+        if self._snapshot is not before:
+            self._log_snapshot(f"after {time.monotonic() - started:.2f} s answers with")
+
+    def snapshot(self) -> Snapshot:
+        """What answers now; ValueError while the node is unconfigured."""
+        snapshot = self._snapshot
+        if snapshot is None or self.settings is None:
+            raise ValueError(
+                f"the node has no gallery: configure it first (ros2 lifecycle set {self.get_fully_qualified_name()} "
+                "configure)"
+            )
+        return snapshot
+
+    def swap(self, make: Callable[[Snapshot], Snapshot]) -> Snapshot:
+        """Put what `make` makes of the present snapshot in its place; when it raises, nothing has changed."""
+        with self._swapping:
+            self._snapshot = make(self.snapshot())
+            self._log_snapshot("now answers with")
+            return self._snapshot
+
+    def mark_saved(self, gallery: Gallery) -> None:
+        """The gallery is in a file now; when it was replaced meanwhile, that changes nothing."""
+        with self._swapping:
+            if self._snapshot is not None and self._snapshot.recognizer.gallery is gallery:
+                self._snapshot = self._snapshot._replace(gallery=gallery, on_disk=OnDisk.of(gallery))
 
     def facts(self) -> Dict[str, Any]:
         """Which model and gallery answer, and where."""
@@ -114,17 +167,15 @@ class SiameseEmotion(StreamNode):
             snapshot.smoother.reset()
         if not faces.faces:
             return
-        recognizer = snapshot.recognizer
-        recognitions = snapshot.smoother.smooth(
-            recognizer.classes,
-            [face.face_id for face in faces.faces],
-            recognizer.recognize([image_from_message(face.crop) for face in faces.faces]),
+        recognitions = snapshot.recognize(
+            [face.face_id for face in faces.faces], [image_from_message(face.crop) for face in faces.faces]
         )
         for face, recognition in zip(faces.faces, recognitions):
-            message = emotion_message(faces, face, recognition, recognizer.classes, snapshot.ids)
+            message = emotion_message(faces, face, recognition, snapshot.recognizer.classes, snapshot.ids)
             message.latency = latency_since(faces.header.stamp, self.get_clock().now())
             self._publisher.publish(message)
             self.vitals.gave(nanoseconds(message.latency))
+        self._crops.offer(faces, image_from_message)
 
     def _log_snapshot(self, doing: str) -> None:
         recognizer = self._snapshot.recognizer

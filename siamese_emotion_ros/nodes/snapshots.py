@@ -2,36 +2,79 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import AbstractSet, Any, NamedTuple, Optional, Sequence, Tuple
+from typing import AbstractSet, Any, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
 from siamese_emotion_ros.recognition.artifacts import ArtifactError, read_gallery
 from siamese_emotion_ros.recognition.gallery import Gallery, reembed
 from siamese_emotion_ros.recognition.model import EmbeddingModel
-from siamese_emotion_ros.recognition.recognizer import Recognizer, Settings
+from siamese_emotion_ros.recognition.personal import PersonalNeutrals
+from siamese_emotion_ros.recognition.preprocessing import Faces
+from siamese_emotion_ros.recognition.recognizer import Recognition, Recognizer, Settings
 from siamese_emotion_ros.recognition.smoothing import FaceSmoother
 
-#: The settings that make a new recognizer, and so count as a swap.
+#: The settings that make a new recognizer, and so count as a swap; and those that only begin the smoothing again.
 SWAPPED = frozenset(("model_path", "gallery_path", "k", "distance_threshold"))
+SMOOTHED = frozenset(("smoothing.window", "smoothing.hysteresis"))
+
+
+class OnDisk(NamedTuple):
+    """What is known of a gallery that a file holds: its fingerprint, and the names of its anchors."""
+
+    fingerprint: str
+    names: Tuple[str, ...]
+
+    @classmethod
+    def of(cls, gallery: Gallery) -> OnDisk:
+        """A gallery that was just read or written."""
+        return cls(gallery.fingerprint, gallery.names)
 
 
 class Snapshot(NamedTuple):
     """All that decides an answer. A frame is answered by one snapshot from beginning to end.
 
-    gallery: as read from its file; the recognizer's own may have been embedded anew for another model.
-    smoother: new with each swap, as votes of two models do not mix. version: 1, 2, … counts the swaps.
+    gallery: as read from its file, or with what was enrolled since; the recognizer's own may have been embedded anew
+    for another model. smoother: new with each swap, as votes of two models do not mix. version: 1, 2, … counts the
+    swaps. on_disk: the gallery's file as it was read or saved. neutrals: whose personal neutral is subtracted.
     """
 
     recognizer: Recognizer
     gallery: Gallery
     smoother: FaceSmoother
     version: int
+    on_disk: OnDisk
+    neutrals: PersonalNeutrals
 
     @property
     def ids(self) -> Tuple[str, str, int]:
         """model_id, gallery_id and gallery_version as they go into a message."""
         return self.recognizer.model.fingerprint, self.recognizer.gallery.fingerprint, self.version
+
+    @property
+    def changed(self) -> bool:
+        """True when anchors were added or removed since the gallery was read or saved."""
+        return self.gallery.fingerprint != self.on_disk.fingerprint
+
+    def recognize(self, face_ids: Sequence[int], faces: Faces) -> List[Recognition]:
+        """What the faces of one frame, with their tracking ids, are taken for; smoothed."""
+        embeddings = self.neutrals.corrected(face_ids, self.recognizer.model.embed(faces))
+        return self.smoother.smooth(
+            self.recognizer.classes, face_ids, self.recognizer.recognize_embeddings(embeddings)
+        )
+
+    def with_anchors(self, gallery: Gallery) -> Snapshot:
+        """The next snapshot, with another gallery for the same model; ValueError when k is more than its anchors."""
+        recognizer = Recognizer(self.recognizer.model, gallery, self.recognizer.settings)
+        gallery.fingerprint  # noqa: B018 - hashes the gallery now rather than in the next frame
+        return self._replace(
+            recognizer=recognizer, gallery=gallery, smoother=self.smoother.afresh(), version=self.version + 1,
+            neutrals=self.neutrals.within(gallery),
+        )
+
+    def with_neutrals(self, neutrals: PersonalNeutrals) -> Snapshot:
+        """The next snapshot, with other people's neutral faces subtracted."""
+        return self._replace(neutrals=neutrals, smoother=self.smoother.afresh(), version=self.version + 1)
 
 
 def build_snapshot(
@@ -45,16 +88,18 @@ def build_snapshot(
         changed = SWAPPED
     smoother = FaceSmoother(settings.smoothing_window, settings.smoothing_hysteresis)
     if previous is not None and not changed & SWAPPED:
-        return previous._replace(smoother=smoother)
+        return previous._replace(smoother=smoother) if changed & SMOOTHED else previous
+    folders = artifact_folders(settings)
     if previous is None or "model_path" in changed:
-        path = resolve_artifact("model_path", settings.model_path, settings.artifact_dirs)
+        path = resolve_artifact("model_path", settings.model_path, folders)
         model = EmbeddingModel.load(path, settings.device, settings.precision, settings.backend, settings.threads)
     else:
         model = previous.recognizer.model
     if previous is None or "gallery_path" in changed:
-        gallery = read_gallery(resolve_artifact("gallery_path", settings.gallery_path, settings.artifact_dirs))
+        gallery = read_gallery(resolve_artifact("gallery_path", settings.gallery_path, folders))
+        on_disk = OnDisk.of(gallery)
     else:
-        gallery = previous.gallery
+        gallery, on_disk = previous.gallery, previous.on_disk
     fitting = gallery
     if gallery.model_fingerprint != model.fingerprint and gallery.images is not None:
         fitting = reembed(gallery, model)
@@ -63,7 +108,16 @@ def build_snapshot(
     model.warm_up()
     recognizer.recognize([np.zeros((model.spec.input_size, model.spec.input_size), np.uint8)])
     recognizer.gallery.fingerprint  # noqa: B018 - hashes the gallery now rather than in the first frame
-    return Snapshot(recognizer, gallery, smoother, 1 if previous is None else previous.version + 1)
+    neutrals = PersonalNeutrals()
+    if previous is not None and previous.recognizer.model.fingerprint == model.fingerprint:
+        neutrals = previous.neutrals  # they are places in the model's space
+    version = 1 if previous is None else previous.version + 1
+    return Snapshot(recognizer, gallery, smoother, version, on_disk, neutrals.within(fitting))
+
+
+def artifact_folders(settings: Any) -> List[str]:
+    """The folders that model and gallery may come from; what ~/save_gallery writes can be read again."""
+    return [*settings.artifact_dirs, *([settings.gallery_dir] if settings.gallery_dir else [])]
 
 
 def resolve_artifact(parameter: str, name: str, folders: Sequence[str]) -> Path:

@@ -58,6 +58,10 @@ class FaceSmoother:
                 del self._histories[face_id]
         return [self._update(face_id, recognition) for face_id, recognition in zip(face_ids, recognitions)]
 
+    def afresh(self) -> FaceSmoother:
+        """Another with the same settings that has seen no face yet."""
+        return FaceSmoother(self.window, self.hysteresis)
+
     def reset(self) -> None:
         """Forget every face, as when time jumps back."""
         self._histories.clear()

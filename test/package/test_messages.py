@@ -1,4 +1,4 @@
-"""Every message says what its fields mean, and every message file is built."""
+"""Every message and service says what its fields mean, and every file of them is built."""
 import re
 
 import pytest
@@ -8,10 +8,12 @@ NUMBERS = re.compile(r"^(u?int(8|16|32|64)|float(32|64))$")
 
 
 def fields(path):
-    """The fields of a message as (type, name, comment above it)."""
+    """The fields of a message, or of a service's request and response, as (type, name, comment above it)."""
     comment = []
     for line in path.read_text(encoding="utf-8").splitlines():
-        if line.startswith("#"):
+        if line == "---":
+            comment = []
+        elif line.startswith("#"):
             comment.append(line.lstrip("# "))
         elif not line.strip():
             comment = []
@@ -23,8 +25,8 @@ def fields(path):
 
 
 def messages(source):
-    """The message files of the source tree."""
-    return sorted((source / "msg").glob("*.msg"))
+    """The message and service files of the source tree."""
+    return sorted([*(source / "msg").glob("*.msg"), *(source / "srv").glob("*.srv")])
 
 
 def test_every_field_is_commented(source):
@@ -44,8 +46,11 @@ def test_every_number_has_a_range(source):
 
 
 def test_every_message_is_built(source):
-    built = pytest.importorskip("siamese_emotion_ros.msg", reason="messages exist once colcon has built them")
+    reason = "messages exist once colcon has built them"
+    built = {room: pytest.importorskip(f"siamese_emotion_ros.{room}", reason=reason) for room in ("msg", "srv")}
     assert messages(source)
     for path in messages(source):
+        kind = getattr(built[path.suffix[1:]], path.stem)
+        parts = [kind] if path.suffix == ".msg" else [kind.Request, kind.Response]
         declared = [name for _, name, _ in fields(path)]
-        assert list(getattr(built, path.stem).get_fields_and_field_types()) == declared
+        assert [name for part in parts for name in part.get_fields_and_field_types()] == declared
