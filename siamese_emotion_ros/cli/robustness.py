@@ -51,12 +51,13 @@ def _robustness(
 
     console = Console(highlight=False)
     table = Table(title=f"{model.name} on {faces.dataset}, {part}: {rows[0].n} faces")
-    for heading in ("", "strength", "top-1", "macro-F1", "lost"):
+    for heading in ("", "strength", "top-1", "macro-F1", "lost", "unknown"):
         table.add_column(heading, justify="left" if heading in ("", "strength") else "right")
     for row, before in zip(rows, [None, *rows]):
         first = before is None or before.corruption != row.corruption
-        lost = "" if row is rows[0] else f"{100 * row.drop:.1f}"
-        table.add_row(row.corruption if first else "", row.strength, f"{row.top1:.1%}", f"{row.macro_f1:.1%}", lost)
+        shares = ["" if share is None else f"{share:.1%}" for share in (row.top1, row.macro_f1)]
+        lost = "" if row.drop is None else f"{100 * row.drop:.1f}"
+        table.add_row(row.corruption if first else "", row.strength, *shares, lost, f"{row.unknown:.1%}")
     console.print(table)
     if csv is not None:
         write_atomically(csv, measuring.as_csv(rows))

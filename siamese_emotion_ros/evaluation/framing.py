@@ -51,10 +51,7 @@ def scene(face: np.ndarray, seed: int, row: int) -> Tuple[np.ndarray, Box]:
     Returns uint8 [480, 640] gray. The face's edges fade into the scene over a twentieth of its side.
     """
     random = np.random.default_rng([seed, row])
-    frame = np.full((HEIGHT, WIDTH), random.uniform(70, 170), np.float32)
-    for cells in (4, 10, 30, 90):  # texture at four scales
-        coarse = random.normal(0, 60 / cells**0.5, (cells * HEIGHT // WIDTH + 1, cells)).astype(np.float32)
-        frame += np.asarray(cv2.resize(coarse, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC), np.float32)
+    frame = texture(WIDTH, HEIGHT, random)
     side = int(random.integers(SMALLEST, LARGEST + 1))
     left, top = int(random.integers(0, WIDTH - side + 1)), int(random.integers(0, HEIGHT - side + 1))
     large = cv2.resize(face, (side, side), interpolation=cv2.INTER_CUBIC).astype(np.float32)
@@ -63,6 +60,15 @@ def scene(face: np.ndarray, seed: int, row: int) -> Tuple[np.ndarray, Box]:
     inside = frame[top : top + side, left : left + side]
     inside += weight * (large - inside)
     return np.clip(frame, 0, 255).astype(np.uint8), Box(float(left), float(top), float(side), float(side))
+
+
+def texture(width: int, height: int, random: np.random.Generator) -> np.ndarray:
+    """A picture of nothing, float32 [height, width] around the middle of 0..255: noise at four scales."""
+    picture = np.full((height, width), random.uniform(70, 170), np.float32)
+    for cells in (4, 10, 30, 90):
+        coarse = random.normal(0, 60 / cells**0.5, (cells * height // width + 1, cells)).astype(np.float32)
+        picture += np.asarray(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC), np.float32)
+    return picture
 
 
 def framing(

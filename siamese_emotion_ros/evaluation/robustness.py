@@ -8,8 +8,9 @@ from typing import Callable, List, NamedTuple, Optional
 import numpy as np
 
 from siamese_emotion_ros.datasets.face_set import FaceSet
-from siamese_emotion_ros.evaluation.answers import answers_of_neighbors
+from siamese_emotion_ros.evaluation.answers import Answers, answers_of_neighbors
 from siamese_emotion_ros.evaluation.corruptions import CORRUPTIONS, corrupted
+from siamese_emotion_ros.evaluation.framing import texture
 from siamese_emotion_ros.evaluation.metrics import confusion, headline
 from siamese_emotion_ros.recognition.embedding import embed_faces
 from siamese_emotion_ros.recognition.gallery import Gallery
@@ -18,47 +19,66 @@ from siamese_emotion_ros.recognition.recognizer import Settings
 
 CLEAN = "as they are"
 
+#: Textures without a face, which a false detection would hand over.
+NO_FACE = "no face at all"
+
 
 class Row(NamedTuple):
-    """The figures of one corruption at one strength: every face answered (no threshold), shares 0..1.
+    """The figures of one corruption at one strength, as shares of its n faces.
 
-    drop: top-1 of the faces as they are minus `top1`.
+    top1, macro_f1: every face answered (no threshold). drop: top-1 of the faces as they are minus `top1`. unknown: how
+    many lie beyond the gallery's threshold. The row NO_FACE has nothing but `unknown`.
     """
 
     corruption: str
     strength: str
     n: int
-    top1: float
-    macro_f1: float
-    drop: float
+    top1: Optional[float]
+    macro_f1: Optional[float]
+    drop: Optional[float]
+    unknown: float
 
 
 def robustness(
     model: EmbeddingModel, gallery: Gallery, settings: Settings, queries: FaceSet, seed: int = 0,
     progress: Optional[Callable[[int, int], None]] = None,
 ) -> List[Row]:
-    """The queries as they are, then under every corruption at its three strengths; `progress` counts faces."""
+    """The queries as they are, under every corruption at its three strengths, and as many pictures of no face.
+
+    `progress` counts faces.
+    """
     queries = queries.restrict(gallery.classes)
-    total = len(queries) * (1 + sum(len(corruption.strengths) for corruption in CORRUPTIONS.values()))
+    total = len(queries) * (2 + sum(len(corruption.strengths) for corruption in CORRUPTIONS.values()))
     done = 0
 
-    def measured(name: str, strength: str, faces: List[np.ndarray], clean: Optional[float]) -> Row:
+    def answered(faces: List[np.ndarray]) -> Answers:
         nonlocal done
         answers = answers_of_neighbors(model, gallery, settings, embed_faces(model, faces), queries.labels)
         done += len(faces)
         if progress is not None:
             progress(done, total)
+        return answers
+
+    def measured(name: str, strength: str, faces: List[np.ndarray], clean: Optional[float]) -> Row:
+        answers = answered(faces)
         figures = headline(confusion(answers.truth, answers.decided, len(answers.classes)))
-        top1 = float(figures["top1"])
-        drop = 0.0 if clean is None else clean - top1
-        return Row(name, strength, len(faces), top1, float(figures["macro_f1"]), drop)
+        top1, macro_f1 = float(figures["top1"]), float(figures["macro_f1"])
+        drop = None if clean is None else clean - top1
+        return Row(name, strength, len(faces), top1, macro_f1, drop, float(np.mean(~answers.known)))
 
     rows = [measured(CLEAN, "", list(queries.faces), None)]
     for name, corruption in CORRUPTIONS.items():
         for strength in corruption.strengths:
             faces = [corrupted(face, name, strength, seed, row) for row, face in enumerate(queries.faces)]
             rows.append(measured(name, corruption.unit.format(strength), faces, rows[0].top1))
+    nobody = [_nobody(seed, row) for row in range(len(queries))]
+    rows.append(Row(NO_FACE, "", len(nobody), None, None, None, float(np.mean(~answered(nobody).known))))
     return rows
+
+
+def _nobody(seed: int, row: int) -> np.ndarray:
+    random = np.random.default_rng([seed, row, len(CORRUPTIONS)])
+    return np.clip(texture(96, 96, random), 0, 255).astype(np.uint8)
 
 
 def as_csv(rows: List[Row]) -> bytes:
@@ -67,7 +87,7 @@ def as_csv(rows: List[Row]) -> bytes:
     writer = csv.writer(text)
     writer.writerow(Row._fields)
     for row in rows:
-        writer.writerow([f"{value:.4f}" if isinstance(value, float) else value for value in row])
+        writer.writerow([f"{value:.4f}" if isinstance(value, float) else value for value in row])  # None is left empty
     return text.getvalue().encode()
 
 
@@ -78,13 +98,13 @@ def plot(rows: List[Row], title: str) -> bytes:
 
     corruptions = list(CORRUPTIONS)
     grid = {name: [row for row in rows if row.corruption == name] for name in corruptions}
-    drops = np.array([[row.drop for row in grid[name]] for name in corruptions])
+    drops = np.array([[row.drop or 0.0 for row in grid[name]] for name in corruptions])
     figure = Figure(figsize=(6.4, 0.42 * len(corruptions) + 1.2), layout="constrained")
     axes = figure.add_subplot()
     axes.imshow(drops, cmap=matplotlib.colormaps["YlOrRd"], vmin=0, vmax=0.3, aspect="auto")
     for line, name in enumerate(corruptions):
         for column, row in enumerate(grid[name]):
-            color = "white" if row.drop > 0.2 else "black"
+            color = "white" if (row.drop or 0.0) > 0.2 else "black"
             axes.text(column, line, f"{row.top1:.1%}", ha="center", va="bottom", color=color, fontsize=10)
             axes.text(column, line + 0.05, row.strength, ha="center", va="top", color=color, fontsize=7)
     axes.set_yticks(range(len(corruptions)), corruptions)

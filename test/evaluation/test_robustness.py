@@ -3,14 +3,15 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from siamese_emotion_ros.evaluation.corruptions import CORRUPTIONS, corrupted
-from siamese_emotion_ros.evaluation.robustness import CLEAN, as_csv, plot, robustness
+from siamese_emotion_ros.evaluation.robustness import CLEAN, NO_FACE, as_csv, plot, robustness
 from siamese_emotion_ros.recognition.gallery import build_gallery
-from siamese_emotion_ros.recognition.recognizer import Settings
+from siamese_emotion_ros.recognition.recognizer import Recognizer, Settings
 
 RAMP = np.tile(np.arange(60, 60 + 4 * 40, 4, dtype=np.uint8), (40, 1))
 
@@ -44,16 +45,25 @@ def test_a_mask_hides_the_lower_part_and_nothing_else():
     np.testing.assert_array_equal(masked[:24], RAMP[:24])
 
 
+def gallery_reach(model, gallery, queries):
+    """The distance within which every query has an anchor, and no texture has."""
+    reach = [result.neighbor_distances[0] for result in Recognizer(model, gallery).recognize(queries.faces)]
+    return float(max(reach)) * 1.0001
+
+
 def test_the_table_has_every_strength_and_says_what_is_lost(model, make_faces):
     anchors, queries = make_faces(4, seed=1), make_faces(3, seed=2)
     gallery = build_gallery(model, anchors.faces, anchors.labels, anchors.classes, anchors.names, k=3)
     seen = []
     rows = robustness(model, gallery, Settings(), queries, progress=lambda done, total: seen.append((done, total)))
-    assert [row.corruption for row in rows] == [CLEAN] + [name for name in CORRUPTIONS for _ in range(3)]
+    assert [row.corruption for row in rows] == [CLEAN] + [name for name in CORRUPTIONS for _ in range(3)] + [NO_FACE]
     assert seen[-1][0] == seen[-1][1] == 9 * len(rows)
-    assert rows[0].top1 == 1.0 and rows[0].drop == 0.0
-    assert all(row.drop == pytest.approx(1.0 - row.top1) for row in rows)
-    assert any(row.drop > 0 for row in rows), "stripes do not survive everything"
+    assert rows[0].top1 == 1.0 and rows[0].drop is None
+    assert all(row.drop == pytest.approx(1.0 - row.top1) for row in rows[1:-1])
+    assert any(row.drop > 0 for row in rows[1:-1]), "stripes do not survive everything"
+    assert all(row.unknown == 0 for row in rows), "no threshold, nobody unknown"
+    strict = robustness(model, replace(gallery, threshold=gallery_reach(model, gallery, queries)), Settings(), queries)
+    assert strict[0].unknown == 0 and strict[-1].unknown == 1.0 and strict[-1].top1 is None
     table = list(csv.DictReader(io.StringIO(as_csv(rows).decode())))
     assert len(table) == len(rows)
     assert table[3]["corruption"] == "box shifted" and table[3]["strength"] == "15% of its side"
