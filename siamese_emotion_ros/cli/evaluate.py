@@ -41,6 +41,11 @@ def evaluate(
         None, metavar="KEY=VALUE", help="Option of the query data set's loader, such as labels=ferplus; repeatable."
     ),
     anchors_option: Optional[List[str]] = typer.Option(None, metavar="KEY=VALUE", help="The same for --anchors."),
+    personal: bool = typer.Option(
+        False, "--personal",
+        help="Measure too what subtracting each person's own neutral brings, as ~/calibrate_neutral does on a robot.",
+    ),
+    personal_faces: int = typer.Option(5, help="Neutral faces of each person to learn from; they are not asked about."),
     seed: int = typer.Option(0, help="Seed of splits, intervals, pairs and the map."),
     device: str = typer.Option("auto", help="auto, cpu, cuda or cuda:<n>."),
     json: Optional[Path] = typer.Option(None, help="Write every figure to this file."),
@@ -58,13 +63,14 @@ def evaluate(
             raise ValueError("--anchors-split and --anchors-option are about --anchors: name that data set too")
         if anchored is not None and gallery is not None:
             raise ValueError("--gallery and --anchors are two sources of anchors: give one of them")
-        _evaluate(queried, anchored, classes, model, gallery, k, threshold, seed, device, json, html)
+        shots = personal_faces if personal else None
+        _evaluate(queried, anchored, classes, model, gallery, k, threshold, shots, seed, device, json, html)
 
 
 def _evaluate(
     queried: Source, anchored: Optional[Source], classes: Optional[str], model_path: Optional[Path],
-    gallery_path: Optional[Path], k: Optional[int], threshold: Optional[float], seed: int, device: str,
-    json_path: Optional[Path], html_path: Optional[Path],
+    gallery_path: Optional[Path], k: Optional[int], threshold: Optional[float], shots: Optional[int],
+    seed: int, device: str, json_path: Optional[Path], html_path: Optional[Path],
 ) -> None:
     from rich.console import Console
 
@@ -74,6 +80,7 @@ def _evaluate(
     from siamese_emotion_ros.evaluation.measurement import measure
     from siamese_emotion_ros.evaluation.page import render_page
     from siamese_emotion_ros.evaluation.parts import choose_part
+    from siamese_emotion_ros.evaluation.personal import measure_personal
     from siamese_emotion_ros.evaluation.report import build_report, write_report
     from siamese_emotion_ros.evaluation.terminal import summary
     from siamese_emotion_ros.recognition.artifacts import read_gallery, write_atomically
@@ -115,6 +122,8 @@ def _evaluate(
         measurement = measure(embedder, gallery, settings, queries, seed, progress=progress)
 
     report = build_report(measurement, queried.dataset, split_name, loaded, facts, anchors_name, notices)
+    if shots is not None:
+        report["personal"] = measure_personal(measurement, embedder, gallery, settings, shots, seed)
     console = Console(highlight=False)
     console.print(summary(report))
     if json_path is not None:

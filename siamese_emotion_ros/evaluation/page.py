@@ -40,6 +40,10 @@ def methods(report: Mapping[str, Any]) -> List[Tuple[str, Mapping[str, Any]]]:
     if report["head"] is not None:
         rows.append(("head", report["head"]))
     rows += [(column["meaning"], column) for column in report["label_columns"].values()]
+    if report.get("personal"):
+        # Fewer faces than the headline's: those that neutral was learnt from are in neither.
+        rows.append(("k-NN, faces left to ask about", report["personal"]["plain"]))
+        rows.append(("the same, personal neutral", report["personal"]["personal"]))
     return rows
 
 

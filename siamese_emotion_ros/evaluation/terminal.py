@@ -104,6 +104,13 @@ def _remarks(report: Mapping[str, Any]) -> Text:
             f"area under the ROC curve {pairs['auc']:.3f}"
         )
     lines.append(f"expected calibration error {percent(report['calibration']['expected_calibration_error'])}")
+    personal = report.get("personal")
+    if personal:
+        gain = personal["top1_gain"]
+        lines.append(
+            f"personal neutral, learnt from {personal['calibration_faces']} faces of {personal['people']} people: "
+            f"top-1 {_signed(gain['mean'])} points (95 %: {_signed(gain['low'])} to {_signed(gain['high'])})"
+        )
     confusions = largest_confusions(np.array(report["confusion"]["counts"]), report["classes"], SHOWN_CONFUSIONS)
     if confusions:
         lines.append("most frequent mistakes: " + ", ".join(f"{true} → {given} {n}" for true, given, n in confusions))
@@ -116,6 +123,10 @@ def _table(title: Optional[str], first: str, *others: str) -> Table:
     for name in others:
         table.add_column(name, justify="right", no_wrap=True)
     return table
+
+
+def _signed(share: float) -> str:
+    return f"{100 * share:+.1f}"
 
 
 def _bare(share: Optional[float]) -> str:

@@ -11,6 +11,7 @@ import typer
 from typer.testing import CliRunner
 
 from siamese_emotion_ros.cli import evaluate as command
+from siamese_emotion_ros.datasets.face_set import FaceSet
 from siamese_emotion_ros.recognition.artifacts import ModelSpec, write_gallery, write_model
 from siamese_emotion_ros.recognition.gallery import build_gallery
 from siamese_emotion_ros.recognition.model import EmbeddingModel
@@ -159,6 +160,33 @@ def test_the_default_gallery_is_the_shipped_one_for_the_classes(data, monkeypatc
     result = run("--dataset", "folder", "--root", data, *(["--classes", classes] if classes else []))
     assert result.exit_code == 2
     assert DEFAULT_GALLERIES.format(name) in result.output
+
+
+def test_personal_neutral_is_measured_where_people_are_known(model, monkeypatch, tmp_path):
+    emotions = ("anger", "happiness", "neutral")
+    labels = np.arange(36) % 3
+    faces = FaceSet(
+        np.stack([striped(label, [5, i]) for i, label in enumerate(labels)]), labels, emotions,
+        tuple(f"face{i}" for i in range(36)), subjects=tuple(f"person{i // 9}" for i in range(36)),
+    )
+    gallery = tmp_path / "neutral.gallery.safetensors"
+    anchors, embedder = [striped(label, [8, i]) for i, label in enumerate(labels)], EmbeddingModel.load(model, "cpu")
+    write_gallery(gallery, build_gallery(embedder, anchors, labels, emotions, faces.names, k=3))
+    monkeypatch.setattr("siamese_emotion_ros.cli.loading.load_faces", lambda *_, **__: faces)
+    common = ["--dataset", "ckplus", "--root", tmp_path, "--model", model, "--gallery", gallery]
+    report, output = report_of(tmp_path, *common, "--personal", "--personal-faces", "2", "--html", tmp_path / "a.html")
+    assert (report["n"], report["personal"]["plain"]["n"]) == (36, 28)
+    assert report["personal"]["people"] == 4
+    assert "personal neutral, learnt from 8 faces of 4 people: top-1 +0.0 points" in output
+    assert "the same, personal neutral" in (tmp_path / "a.html").read_text()
+    report, output = report_of(tmp_path, *common)
+    assert "personal" not in report and "personal neutral" not in output
+
+
+def test_personal_neutral_needs_to_know_who_is_pictured(data, model, gallery):
+    result = run("--dataset", "folder", "--root", data, "--model", model, "--gallery", gallery, "--personal")
+    assert result.exit_code == 2
+    assert "does not tell who is pictured" in result.output
 
 
 @pytest.mark.parametrize("arguments, reason", [
