@@ -14,7 +14,7 @@ def reported() -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        extra = "onnx" if error.name in ("onnx", "onnxruntime") else "train,eval"
+        extra = {"onnx": "onnx", "onnxruntime": "onnx", "faiss": "search"}.get(error.name or "", "train,eval")
         _fail(f"{error.name} is not installed: pip install 'siamese_emotion_ros[{extra}]'")
     except (ValueError, OSError) as error:
         _fail(str(error))

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from siamese_emotion_ros.recognition import neighbors
 from siamese_emotion_ros.recognition.neighbors import QUERIES_AT_ONCE, NearestAnchors, majority_vote
 
 
@@ -36,11 +37,61 @@ def test_query_is_the_k_smallest_euclidean_distances(seed, dimensions, extra, n_
             assert class_distances[row, label] == pytest.approx(nearest, abs=1e-5)
 
 
-def test_a_query_on_an_anchor_far_from_the_origin_has_distance_zero():
-    anchors = np.array([[30_000.0, 1.0], [30_000.0, 1.001], [0.0, 0.0]], np.float32)
-    distances, indices, _ = NearestAnchors(anchors, np.array([0, 1, 0]), 2).query(anchors[:1], 1)
-    assert distances[0, 0] in (0.0, pytest.approx(0.001, rel=0.1))
-    assert indices[0, 0] in (0, 1)
+@settings(max_examples=150, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 5), st.integers(0, 600), st.integers(1, 7), st.integers(1, 9), st.data())
+def test_whole_numbers_with_many_ties_are_answered_exactly(seed, dimensions, extra, n_classes, n_queries, data):
+    """Between whole numbers every product is exact, so that indices, too, are those of the definition."""
+    random = np.random.default_rng(seed)
+    labels = random.permutation(np.concatenate([np.arange(n_classes), random.integers(0, n_classes, extra)]))
+    labels = np.sort(labels) if data.draw(st.booleans()) else labels
+    anchors = random.integers(-2, 3, (len(labels), dimensions))
+    queries = random.integers(-3, 4, (n_queries, dimensions))
+    k = data.draw(st.integers(1, len(labels)))
+
+    found = NearestAnchors(anchors.astype(np.float32), labels, n_classes).query(queries.astype(np.float32), k)
+    distances, indices, class_distances = found
+
+    squares = np.square(queries[:, None] - anchors[None]).sum(axis=2)
+    expected = np.argsort(squares, axis=1, kind="stable")[:, :k]
+    np.testing.assert_array_equal(indices, expected)
+    np.testing.assert_allclose(np.square(distances), np.take_along_axis(squares, expected, axis=1), rtol=1e-6)
+    of_class = np.stack([squares[:, labels == label].min(axis=1) for label in range(n_classes)], axis=1)
+    np.testing.assert_allclose(np.square(class_distances), of_class, rtol=1e-6)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10_000), st.floats(0, 1e4), st.integers(1, 30))
+def test_neighbours_are_told_apart_where_their_ranks_are_not(seed, far, k):
+    """Anchors a hair apart and far from the origin, where |a|^2 - 2 q.a has lost all digits that tell them apart."""
+    random = np.random.default_rng(seed)
+    anchors = (far + 0.01 * random.normal(size=(200, 4))).astype(np.float32)
+    queries = anchors[random.integers(0, 200, 3)]
+    distances, indices, _ = NearestAnchors(anchors, np.arange(200) % 3, 3).query(queries, k)
+    measured = np.linalg.norm(queries[:, None].astype(np.float64) - anchors[None], axis=2)
+    nearest = np.sort(measured, axis=1)[:, :k]
+    assert (distances[:, 0] == 0).all()
+    np.testing.assert_allclose(distances, nearest, rtol=1e-5)
+    np.testing.assert_allclose(np.take_along_axis(measured, indices, axis=1), nearest, rtol=1e-5)
+
+
+def test_more_distances_than_are_kept_at_once_change_nothing(monkeypatch):
+    random = np.random.default_rng(0)
+    labels = random.integers(0, 4, 3000)
+    nearest = NearestAnchors(random.normal(size=(3000, 8)).astype(np.float32), labels, 4)
+    queries = random.normal(size=(20, 8)).astype(np.float32)
+    whole = nearest.query(queries, 12)
+    monkeypatch.setattr(neighbors, "DISTANCES_AT_ONCE", 7 * 3000)
+    monkeypatch.setattr(neighbors, "DIFFERENCES_AT_ONCE", 50)
+    monkeypatch.setattr(neighbors, "LARGER_THAN_CACHE", 0)
+    for at_once, part in zip(whole, nearest.query(queries, 12)):
+        np.testing.assert_allclose(part, at_once, rtol=1e-5)
+    for at_once, part in zip(whole, nearest.query(queries[:1], 12)):
+        np.testing.assert_allclose(part[0], at_once[0], rtol=1e-5)
+
+
+def test_nobody_asks_nothing():
+    nearest = NearestAnchors(np.eye(3, dtype=np.float32), np.arange(3), 3)
+    assert [part.shape for part in nearest.query(np.empty((0, 3), np.float32), 2)] == [(0, 2), (0, 2), (0, 3)]
 
 
 def test_many_queries_answer_like_one_at_a_time():
