@@ -6,11 +6,10 @@ import math
 from bisect import bisect_right
 from collections import Counter
 from pathlib import Path
-from typing import Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
 from siamese_emotion_ros.bags.decoding import EMOTION, decode, label_of, says_labels, stamp_of
 from siamese_emotion_ros.bags.reading import Bag, BagError, Topic
-from siamese_emotion_ros.faces.finder import Face
 from siamese_emotion_ros.faces.geometry import Box, iou
 from siamese_emotion_ros.recognition.emotions import UNKNOWN, canonical
 
@@ -32,8 +31,11 @@ class Truth:
     def __init__(self) -> None:
         self.ignored: Counter = Counter()
 
-    def label(self, stamp: int, face: Face) -> Optional[str]:
-        """The canonical label of a face in the image with this stamp (nanoseconds); None where nothing is known."""
+    def label(self, stamp: int, face: Any) -> Optional[str]:
+        """The canonical label of a face in the image with this stamp (nanoseconds); None where nothing is known.
+
+        `face`: anything with a face_id and a roi, as `faces.finder` has them.
+        """
         raise NotImplementedError
 
 
@@ -56,7 +58,7 @@ class Intervals(Truth):
             self._by_face.setdefault(interval.face_id, []).append(interval)
         self._starts = {face: [interval.start for interval in own] for face, own in self._by_face.items()}
 
-    def label(self, stamp: int, face: Face) -> Optional[str]:
+    def label(self, stamp: int, face: Any) -> Optional[str]:
         for who in (face.face_id, None):
             place = bisect_right(self._starts.get(who, ()), stamp) - 1
             if place >= 0 and stamp < self._by_face[who][place].end:
@@ -75,7 +77,7 @@ class Spoken(Truth):
         self._stamps = [stamp for stamp, _ in known]
         self._labels = [label for _, label in known]
 
-    def label(self, stamp: int, face: Face) -> Optional[str]:
+    def label(self, stamp: int, face: Any) -> Optional[str]:
         place = bisect_right(self._stamps, stamp) - 1
         return self._labels[place] if place >= 0 else None
 
@@ -89,7 +91,7 @@ class Recorded(Truth):
         for stamp, box, text in messages:
             self._by_stamp.setdefault(stamp, []).append((box, _ours(text, self.ignored)))
 
-    def label(self, stamp: int, face: Face) -> Optional[str]:
+    def label(self, stamp: int, face: Any) -> Optional[str]:
         own = Box(*map(float, face.roi))
         shared = [(iou(own, box), label) for box, label in self._by_stamp.get(stamp, ())]
         best = max(shared, key=lambda entry: entry[0], default=(0.0, None))

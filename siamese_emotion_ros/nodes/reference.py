@@ -3,11 +3,19 @@ from __future__ import annotations
 
 from typing import Tuple
 
-from siamese_emotion_ros.nodes import emotion_overlay, face_crop, image_source, siamese_emotion
+from siamese_emotion_ros.nodes import (
+    bag_player,
+    emotion_evaluator,
+    emotion_overlay,
+    face_crop,
+    image_source,
+    siamese_emotion,
+)
 from siamese_emotion_ros.nodes.parameters import ParameterTable
 
 TABLES: Tuple[ParameterTable, ...] = (
     image_source.PARAMETERS, face_crop.PARAMETERS, siamese_emotion.PARAMETERS, emotion_overlay.PARAMETERS,
+    bag_player.PARAMETERS, emotion_evaluator.PARAMETERS,
 )
 
 #: README holds what is between these; a test compares it with markdown().

@@ -1,0 +1,160 @@
+"""Evaluation while it happens: answers and truths come one by one, in rounds that each begin when time jumps back."""
+from __future__ import annotations
+
+import math
+import threading
+from collections import Counter, deque
+from pathlib import Path
+from typing import Any, Deque, Dict, List, NamedTuple, Optional, Tuple
+
+import numpy as np
+
+from siamese_emotion_ros.evaluation.answers import Answers
+from siamese_emotion_ros.evaluation.bag_observations import milliseconds
+from siamese_emotion_ros.evaluation.bag_truth import Intervals, Recorded, Spoken, Truth, read_intervals
+from siamese_emotion_ros.evaluation.measurement import describe
+from siamese_emotion_ros.faces.geometry import Box
+from siamese_emotion_ros.recognition.emotions import UNKNOWN
+
+FORMAT = "siamese_emotion_ros/live_evaluation/1"
+
+#: Answers that are kept, of nine hours at 30 a second; then the oldest go.
+MOST_ANSWERS = 1_000_000
+
+
+class Answer(NamedTuple):
+    """One published answer. best: the class with the largest share of the vote, be the face known or not."""
+
+    round: int
+    stamp: int
+    face_id: int
+    roi: Box
+    label: str
+    best: str
+    confidence: float
+    latency: int
+
+
+class LiveEvaluation:
+    """Gathers answers and truths from any thread; `report` holds the one against the other.
+
+    What belongs together has the same stamp, or lies between two stamps, of the same round. The rounds of answers and
+    of truths are counted apart, as the two come in whatever order.
+    """
+
+    def __init__(self, intervals: Optional[Path] = None) -> None:
+        """`intervals`: a CSV file with the truth (see bag_truth.read_intervals), instead of what is added."""
+        self._intervals = intervals
+        self._lock = threading.Lock()
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything."""
+        with self._lock:
+            self._answers: Deque[Answer] = deque(maxlen=MOST_ANSWERS)
+            self._classes: List[str] = []
+            self._ids: Counter = Counter()
+            self._first: Dict[int, int] = {}
+            self._labels: List[List[Tuple[int, str]]] = [[]]
+            self._truths: List[List[Tuple[int, Box, str]]] = [[]]
+            self._round = 0
+            self._last: Optional[int] = None
+
+    def add_answer(
+        self, stamp: int, face_id: int, roi: Box, label: str, confidence: float, shares: Dict[str, float], latency: int,
+        ids: Tuple[str, str],
+    ) -> None:
+        """An answer about the image with this stamp; `shares` of the vote by class, latency in nanoseconds.
+
+        `ids` are model_id and gallery_id.
+        """
+        with self._lock:
+            if self._last is not None and stamp < self._last:
+                self._round += 1
+            self._last = stamp
+            self._first.setdefault(self._round, stamp)
+            for name in shares:
+                if name not in self._classes:
+                    self._classes.append(name)
+            self._ids[ids] += 1
+            best = max(shares, key=lambda name: shares[name]) if shares else label
+            self._answers.append(Answer(self._round, stamp, face_id, roi, label, best, confidence, latency))
+
+    def add_label(self, stamp: int, text: str) -> None:
+        """From this stamp on every face shows `text`, until the next label."""
+        with self._lock:
+            if self._labels[-1] and stamp <= self._labels[-1][-1][0]:
+                self._labels.append([])
+            self._labels[-1].append((stamp, text))
+
+    def add_truth(self, stamp: int, roi: Box, text: str) -> None:
+        """The face in this box of the image with this stamp shows `text`."""
+        with self._lock:
+            if self._truths[-1] and stamp < self._truths[-1][-1][0]:
+                self._truths.append([])
+            self._truths[-1].append((stamp, roi, text))
+
+    def __len__(self) -> int:
+        return len(self._answers)
+
+    def report(self) -> Dict[str, Any]:
+        """Everything so far, JSON-ready: the figures of `measurement.describe` (none while no answer has a truth), and:
+
+        format; answers; rounds; without_truth and ignored (words that are none of ours) answers; latency_ms; classes;
+        recognisers (model_id, gallery_id and how many answers each gave).
+        """
+        with self._lock:
+            answers, classes = list(self._answers), tuple(self._classes)
+            rounds, ids, first = self._round + 1, sorted(self._ids.items()), dict(self._first)
+            labels = [list(part) for part in self._labels]
+            truths = [list(part) for part in self._truths]
+        by_round = [self._truth_of(number, labels, truths, first) for number in range(rounds)]
+        true = [by_round[answer.round].label(answer.stamp, answer) for answer in answers]
+        ignored: Counter = Counter()
+        for truth in by_round:
+            ignored.update(truth.ignored)
+        known = [(answer, label) for answer, label in zip(answers, true) if label in classes]
+        latencies = np.array([answer.latency for answer in answers], np.int64)
+        return {
+            "format": FORMAT,
+            **(_figures(known, classes) if known else {"n": 0}),
+            "answers": len(answers),
+            "rounds": rounds if answers else 0,
+            "without_truth": len(answers) - len(known),
+            "ignored": dict(sorted(ignored.items())),
+            "latency_ms": milliseconds(latencies) if len(latencies) else None,
+            "classes": list(classes),
+            "recognisers": [
+                {"model_id": model_id, "gallery_id": gallery_id, "answers": count}
+                for (model_id, gallery_id), count in ids
+            ],
+        }
+
+    def _truth_of(
+        self, number: int, labels: List[List[Tuple[int, str]]], truths: List[List[Tuple[int, Box, str]]],
+        first: Dict[int, int],
+    ) -> Truth:
+        if self._intervals is not None:
+            return Intervals(read_intervals(self._intervals, first.get(number, 0)))
+        if number < len(truths) and truths[number]:
+            return Recorded(truths[number])
+        # Whoever says a label once and is not played again is still believed in the next round.
+        return Spoken(labels[min(number, len(labels) - 1)])
+
+
+def _figures(known: List[Tuple[Answer, str]], classes: Tuple[str, ...]) -> Dict[str, Any]:
+    unknown = np.array([answer.label == UNKNOWN for answer, _ in known])
+    answers = Answers(
+        classes=classes,
+        truth=np.array([classes.index(label) for _, label in known], np.int64),
+        decided=np.array(
+            [classes.index(answer.best if answer.label == UNKNOWN else answer.label) for answer, _ in known], np.int64
+        ),
+        confidence=np.array([answer.confidence for answer, _ in known], np.float32),
+        # Whether a face was near enough has been decided, by thresholds that may have changed meanwhile.
+        nearest=np.where(unknown, np.float32(1), np.float32(0)),
+        threshold=0.5 if unknown.any() else math.inf,
+    )
+    figures = describe(answers)
+    figures["unknown_curve"] = None
+    return figures

@@ -1,0 +1,116 @@
+"""Answers and truths that come one by one, in loops too."""
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from siamese_emotion_ros.evaluation.live import LiveEvaluation
+from siamese_emotion_ros.faces.geometry import Box
+
+SECOND = 1_000_000_000
+LEFT, RIGHT = Box(0, 0, 50, 50), Box(200, 0, 50, 50)
+
+
+def answer(live, tenth, label, face_id=1, roi=LEFT, classes=("happiness", "sadness"), shares=None, ids=("m", "g")):
+    given = shares or {name: float(name == label) for name in classes}
+    live.add_answer(tenth * SECOND // 10, face_id, roi, label, max(given.values()), given, 30_000_000, ids)
+
+
+@pytest.fixture
+def live():
+    return LiveEvaluation()
+
+
+def test_a_label_holds_from_its_stamp_until_the_next(live):
+    live.add_label(2 * SECOND // 10, "happy")
+    live.add_label(4 * SECOND // 10, "sad")
+    live.add_label(6 * SECOND // 10, "")
+    for tenth in range(8):
+        answer(live, tenth, "happiness")
+    report = live.report()
+    assert (report["n"], report["top1"], report["without_truth"], report["rounds"]) == (4, 0.5, 4, 1)
+    assert report["confusion"]["counts"] == [[2, 0, 0], [2, 0, 0]]
+    assert report["latency_ms"]["p50"] == 30.0
+    assert json.loads(json.dumps(report, allow_nan=False)) == report
+
+
+def test_it_does_not_matter_what_comes_first(live):
+    answer(live, 5, "sadness")
+    live.add_label(4 * SECOND // 10, "sad")
+    assert live.report()["top1"] == 1.0
+
+
+def test_faces_are_told_apart_by_their_boxes(live):
+    live.add_truth(SECOND, RIGHT, "sadness")
+    live.add_truth(SECOND, Box(4, 3, 50, 50), "happiness")
+    answer(live, 10, "happiness", face_id=7, roi=LEFT)
+    answer(live, 10, "happiness", face_id=8, roi=RIGHT)
+    answer(live, 10, "happiness", face_id=9, roi=Box(400, 400, 50, 50))
+    answer(live, 11, "happiness", face_id=7, roi=LEFT)
+    report = live.report()
+    assert (report["n"], report["top1"], report["without_truth"]) == (2, 0.5, 2)
+
+
+def test_a_loop_counts_every_round_with_its_own_truth(live):
+    for truth in ("happy", "sad", "happy"):
+        live.add_label(0, truth)
+        for tenth in range(1, 4):
+            answer(live, tenth, "happiness")
+    report = live.report()
+    assert (report["rounds"], report["n"]) == (3, 9)
+    assert report["top1"] == pytest.approx(6 / 9)
+
+
+def test_a_truth_that_comes_late_still_belongs_to_its_round(live):
+    for _ in range(2):
+        for tenth in range(1, 4):
+            answer(live, tenth, "happiness")
+    for truth in ("happiness", "sadness"):
+        for tenth in range(1, 4):
+            live.add_truth(tenth * SECOND // 10, LEFT, truth)
+    assert live.report()["top1"] == 0.5
+
+
+def test_an_unknown_is_no_answer_and_counts_as_wrong(live):
+    live.add_label(0, "sad")
+    answer(live, 1, "unknown", shares={"happiness": 0.2, "sadness": 0.8})
+    answer(live, 2, "sadness")
+    report = live.report()
+    assert (report["top1"], report["unknown_rate"], report["top1_without_threshold"]) == (0.5, 0.5, 1.0)
+
+
+def test_a_swap_of_the_gallery_is_told_and_new_classes_are_taken_in(live):
+    live.add_label(0, "angry")
+    answer(live, 1, "happiness")
+    assert live.report()["n"] == 0
+    answer(live, 2, "anger", classes=("anger", "happiness"), ids=("m", "h"))
+    report = live.report()
+    assert report["classes"] == ["happiness", "sadness", "anger"]
+    assert (report["n"], report["top1"]) == (2, 0.5)
+    assert [recogniser["answers"] for recogniser in report["recognisers"]] == [1, 1]
+
+
+def test_words_that_are_no_emotions_are_named(live):
+    live.add_label(0, "bored")
+    answer(live, 1, "happiness")
+    report = live.report()
+    assert (report["n"], report["ignored"]) == (0, {"bored": 1})
+
+
+def test_intervals_count_from_the_first_image_of_each_round(tmp_path):
+    truth = tmp_path / "truth.csv"
+    truth.write_text("start,end,label\n0,0.25,happiness\n")
+    live = LiveEvaluation(truth)
+    for _ in range(2):
+        for tenth in range(50, 55):
+            answer(live, tenth, "happiness")
+    report = live.report()
+    assert (report["n"], report["top1"], report["rounds"]) == (6, 1.0, 2)
+
+
+def test_nothing_heard_is_a_report_too_and_reset_forgets(live):
+    assert live.report()["n"] == 0 and live.report()["latency_ms"] is None
+    answer(live, 1, "happiness")
+    live.reset()
+    assert (live.report()["answers"], len(live)) == (0, 0)

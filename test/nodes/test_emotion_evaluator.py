@@ -1,0 +1,133 @@
+import json
+
+import pytest
+from rclpy.qos import QoSProfile, QoSReliabilityPolicy
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import RegionOfInterest
+from siamese_emotion_ros.msg import EmotionStamped
+from std_msgs.msg import Header, String
+from std_srvs.srv import Trigger
+
+from siamese_emotion_ros.nodes.conversions import duration_message
+from siamese_emotion_ros.nodes.emotion_evaluator import REPORT, EmotionEvaluator
+
+CLASSES = ["happiness", "sadness"]
+
+
+def emotion(tenth, label, face_id=1, x=0):
+    header = Header(frame_id="camera")
+    header.stamp.sec, header.stamp.nanosec = 1000 + tenth // 10, tenth % 10 * 100_000_000
+    return EmotionStamped(
+        header=header, face_id=face_id, face_count=1, label=label, confidence=1.0, classes=CLASSES,
+        roi=RegionOfInterest(x_offset=x, y_offset=0, width=40, height=40),
+        class_scores=[float(name == label) for name in CLASSES], model_id="m", gallery_id="g",
+        latency=duration_message(25_000_000),
+    )
+
+
+class Evaluated:
+    """An evaluator on the graph, and what is published for it."""
+
+    def __init__(self, graph, truth_type, **parameters):
+        self.graph = graph
+        self.emotions = graph.publisher(EmotionStamped, "emotion", 100)
+        self.truths = graph.publisher(String if truth_type == "string" else EmotionStamped, "truth", 100)
+        self.node = graph.start(EmotionEvaluator, truth_type=truth_type, **parameters)
+        graph.until_state(self.node, "active")
+        graph.until(lambda: self.emotions.get_subscription_count() == 1, "a listener")
+        if not parameters.get("truth_file"):
+            graph.until(lambda: self.truths.get_subscription_count() == 1, "a listener to the truth")
+
+    def heard(self, count):
+        self.graph.until(lambda: len(self.node._evaluation) == count, f"{count} answers")
+
+    def ask(self, service="report"):
+        return self.graph.call(Trigger, f"emotion_evaluator/{service}", Trigger.Request())
+
+
+def test_answers_are_held_against_truths_with_their_stamp_and_reported_when_asked(graph, tmp_path):
+    evaluated = Evaluated(graph, "emotion", output_dir=str(tmp_path))
+    assert "0 answers" in evaluated.ask().message
+    for tenth in range(4):
+        evaluated.truths.publish(emotion(tenth, "happiness", x=3))
+        evaluated.emotions.publish(emotion(tenth, "happiness" if tenth else "sadness"))
+    evaluated.heard(4)
+    graph.until(lambda: "4 of 4 answers have a truth" in evaluated.ask().message, "all truths")
+    answer = evaluated.ask()
+    assert answer.success and "top-1 75.0%" in answer.message and "latency 25 ms" in answer.message
+    report = json.loads((tmp_path / REPORT).read_text())
+    assert (report["n"], report["top1"], report["rounds"]) == (4, 0.75, 1)
+
+
+def test_a_loop_with_the_recordings_clock_is_evaluated_round_by_round(graph):
+    newest = QoSProfile(depth=1, reliability=QoSReliabilityPolicy.BEST_EFFORT)
+    clock = graph.publisher(Clock, "/clock", newest)
+    evaluated = Evaluated(graph, "string", use_sim_time=True)
+    graph.until(lambda: clock.get_subscription_count() >= 1, "a listener to the clock")
+    for number, truth in enumerate(("happy", "sad"), 1):
+        tick = Clock()
+        tick.clock.sec = 1000
+
+        def told(tick=tick):
+            clock.publish(tick)
+            return evaluated.node.get_clock().now().nanoseconds == 1000 * 10**9
+
+        graph.until(told, "the time of the recording")
+        evaluated.truths.publish(String(data=truth))
+        for tenth in range(1, 4):
+            evaluated.emotions.publish(emotion(tenth, "happiness"))
+        evaluated.heard(3 * number)
+        tick.clock.sec = 1001
+        clock.publish(tick)
+    graph.until(lambda: "6 of 6 answers" in evaluated.ask().message, "all labels")
+    message = evaluated.ask().message
+    assert "top-1 50.0%" in message and "2 round(s)" in message
+
+
+def test_a_file_is_a_truth_too(graph, tmp_path):
+    (tmp_path / "truth.csv").write_text("start,end,label\n0,0.15,happiness\n0.15,1,sadness\n")
+    evaluated = Evaluated(graph, "emotion", truth_file=str(tmp_path / "truth.csv"))
+    for tenth in range(4):
+        evaluated.emotions.publish(emotion(tenth, "happiness"))
+    evaluated.heard(4)
+    assert "4 of 4 answers have a truth: top-1 50.0%" in evaluated.ask().message
+
+
+def test_the_end_of_a_node_is_a_report(graph, log, tmp_path):
+    evaluated = Evaluated(graph, "emotion", output_dir=str(tmp_path))
+    evaluated.emotions.publish(emotion(1, "happiness"))
+    evaluated.heard(1)
+    assert graph.transition(evaluated.node, "active_shutdown")
+    assert json.loads((tmp_path / REPORT).read_text())["answers"] == 1
+    graph.until(lambda: any("1 answers, none of them with a truth" in text for _, text in log), "a line about it")
+
+
+def test_a_deactivation_keeps_what_was_heard_and_reset_forgets_it(graph):
+    evaluated = Evaluated(graph, "emotion")
+    evaluated.emotions.publish(emotion(1, "happiness"))
+    evaluated.heard(1)
+    assert graph.transition(evaluated.node, "deactivate") and graph.transition(evaluated.node, "activate")
+    assert "1 answers" in evaluated.ask().message
+    assert evaluated.ask("reset").success
+    assert "0 answers" in evaluated.ask().message
+
+
+def test_an_unconfigured_node_has_nothing_to_say(graph):
+    node = graph.start(EmotionEvaluator, autostart=False)
+    for service in ("report", "reset"):
+        answer = graph.call(Trigger, f"{node.get_name()}/{service}", Trigger.Request())
+        assert not answer.success and "unconfigured" in answer.message
+
+
+@pytest.mark.parametrize(("name", "text", "reason"), [
+    ("truth_file", None, "no such file"),
+    ("truth_file", "start,end,label\n0,1,cheerful\n", "unknown emotion 'cheerful'"),
+    ("output_dir", None, "expected a folder that can be written to"),
+])
+def test_what_cannot_be_read_or_written_refuses_the_configuration(graph, log, tmp_path, name, text, reason):
+    path = tmp_path / "given"
+    if text is not None:
+        path.write_text(text)
+    node = graph.start(EmotionEvaluator, **{name: str(path)})
+    graph.until(lambda: any(reason in line for _, line in log), reason)
+    assert graph.state(node) == "unconfigured"
