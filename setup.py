@@ -30,6 +30,8 @@ EXTRAS_REQUIRE = {
     "bags": ["rosbags>=0.11,<0.12; python_version >= '3.10'"],
     "eval": ["jinja2>=3.0", "matplotlib>=3.5", "scikit-learn>=1.0"],
     "onnx": ["onnx>=1.15", "onnxruntime>=1.16"],
+    # Galleries of more than about 50,000 anchors, and the measure of the exact search.
+    "search": ["faiss-cpu>=1.7.4,<2"],
     "test": [
         "hypothesis>=6.80",
         "import-linter>=2.0",
