@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import threading
+import time
 import traceback
 from typing import Any, Callable, Dict, List, Optional, Sequence
 
@@ -21,6 +22,9 @@ from siamese_emotion_ros.nodes.diagnostics import DiagnosticsPublisher, Vitals
 from siamese_emotion_ros.nodes.executors import FramesGroup, GroupExecutor, NodeThreads
 from siamese_emotion_ros.nodes.parameters import START, Change, ParameterRefused, ParameterTable, Spec
 from siamese_emotion_ros.nodes.stream import Mailbox, Throttle, Worker
+
+#: One Ctrl-C may come twice, from the terminal and passed on by ros2 launch, this far apart at most [s].
+SAME_PRESS = 1.0
 
 #: What a user can put right; anything else is a fault of ours and is logged with its traceback.
 REFUSALS = (ValueError, OSError)
@@ -306,8 +310,9 @@ def _capacity(qos: QoSProfile) -> Optional[int]:
 def run(factories: Sequence[Callable[[], StreamNode]], args: Optional[List[str]] = None) -> int:
     """Spin nodes in one process until Ctrl-C or SIGTERM; the process's exit status."""
     stop = threading.Event()
+    ask_to_stop = _stopper(stop)
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda received, _: _ask_to_stop(received, stop))
+        signal.signal(number, ask_to_stop)
     make_room_for_images()
     try:
         # The signals are ours: rclpy's own handlers would take the context away under the nodes that still work.
@@ -342,9 +347,18 @@ def make_room_for_images() -> None:
         os.environ["FASTDDS_BUILTIN_TRANSPORTS"] = "DEFAULT?max_msg_size=64KB&sockets_size=4MB"
 
 
-def _ask_to_stop(received: int, stop: threading.Event) -> None:
-    stop.set()
-    signal.signal(received, signal.SIG_DFL)  # who asks twice is not made to wait
+def _stopper(stop: threading.Event) -> Callable[[int, Any], None]:
+    """A signal handler that sets `stop`, and ends the process at once when somebody asks again."""
+    asked: List[float] = []
+
+    def handle(received: int, frame: Any) -> None:
+        stop.set()
+        asked.append(time.monotonic())
+        if asked[-1] - asked[0] > SAME_PRESS:
+            signal.signal(received, signal.SIG_DFL)
+            os.kill(os.getpid(), received)
+
+    return handle
 
 
 def _with_traceback(error: Exception) -> str:
