@@ -5,6 +5,7 @@ order in which they were written, up to the first byte that makes no sense.
 """
 from __future__ import annotations
 
+import importlib
 import shutil
 import sqlite3
 import struct
@@ -269,8 +270,4 @@ def _unpack(record: bytes, fields: str) -> List[Any]:
 
 def _zstd() -> Any:
     """Python's own zstd (3.14), or the one that rosbags brings."""
-    if sys.version_info >= (3, 14):
-        from compression import zstd
-    else:
-        from backports import zstd
-    return zstd
+    return importlib.import_module("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd")
