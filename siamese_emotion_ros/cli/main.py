@@ -4,6 +4,7 @@ from __future__ import annotations
 import typer
 
 from siamese_emotion_ros.cli.benchmark import benchmark
+from siamese_emotion_ros.cli.benchmark_knn import benchmark_knn
 from siamese_emotion_ros.cli.evaluate import evaluate
 from siamese_emotion_ros.cli.evaluate_bag import evaluate_bag
 from siamese_emotion_ros.cli.export import export
@@ -22,7 +23,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (train, protocol, evaluate, evaluate_bag, robustness, framing, similar, inspect, export, benchmark):
+for command in (
+    train, protocol, evaluate, evaluate_bag, robustness, framing, similar, inspect, export, benchmark, benchmark_knn,
+):
     app.command()(command)
 app.add_typer(gallery, name="gallery")
 

@@ -21,7 +21,7 @@ DIFFERENCES_AT_ONCE = 1 << 22
 LARGER_THAN_CACHE = 1 << 20
 
 #: Largest relative error of a float32 operation.
-ROUNDING = float(np.finfo(np.float32).eps)
+ROUNDING = float(np.finfo(np.float32).eps) / 2
 
 
 class NearestAnchors:
@@ -108,9 +108,10 @@ class NearestAnchors:
         # As k blocks have a minimum up to this, k anchors have a rank up to this.
         among = smallest if k <= smallest.shape[1] else ranks
         limit = np.maximum(of_class, np.partition(among, k - 1, axis=1)[:, k - 1 : k])
-        # Both ranks and both measured distances of two anchors may be off, each by this much at most.
+        # Sums of D products are off by D roundings at most: the ranks of two anchors by that share of |a|^2 + 2|q||a|,
+        # and their measured squares each by that share of themselves, which are limit + |q|^2.
         reach = math.sqrt(np.einsum("md,md->m", embeddings, embeddings).max()) + self._longest
-        limit += np.float32(4 * (embeddings.shape[1] + 2) * ROUNDING * reach * reach)
+        limit += np.float32(2 * (embeddings.shape[1] + 2) * ROUNDING) * (limit + np.float32(reach * reach))
         rows, blocks = (smallest <= limit.take(self._block_class, axis=1)).nonzero()
         if self._block == 1:
             return rows, blocks

@@ -1,0 +1,98 @@
+"""`siamese-emotion benchmark-knn`: what searching a gallery costs here, by its size, beside faiss."""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, List, Optional
+
+import typer
+
+from siamese_emotion_ros.cli.errors import reported
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from siamese_emotion_ros.evaluation.search_speed import SearchCost
+
+
+def benchmark_knn(
+    sizes: str = typer.Option("100,1000,10000,100000,1000000", help="Anchors in the gallery, comma-separated."),
+    faces: str = typer.Option("1,8", help="Faces that are asked about at once, comma-separated."),
+    k: int = typer.Option(15, min=1, help="Neighbours that vote."),
+    dimensions: int = typer.Option(128, min=1, help="Dimensions of the embeddings."),
+    repeats: int = typer.Option(25, min=3, help="Measurements of each, in turn."),
+    threads: int = typer.Option(1, min=1, help="Threads of both searches."),
+    approximate_from: int = typer.Option(
+        50_000, min=0, help="Measure the approximate search, and its recall, from so many anchors on; 0: never."
+    ),
+    json_file: Optional[Path] = typer.Option(None, "--json", help="Write the figures to this file as well."),
+) -> None:
+    """Measure the exact search of anchors against faiss IndexFlatL2 in turn, and the approximate one; needs faiss."""
+    with reported():
+        _benchmark_knn(sizes, faces, k, dimensions, repeats, threads, approximate_from, json_file)
+
+
+def _benchmark_knn(
+    sizes: str, faces: str, k: int, dimensions: int, repeats: int, threads: int, approximate_from: int,
+    json_file: Optional[Path],
+) -> None:
+    import json
+
+    from rich.console import Console
+
+    from siamese_emotion_ros.evaluation.search_speed import measure_searches
+    from siamese_emotion_ros.recognition.artifacts import write_atomically
+
+    console = Console(highlight=False)
+    with console.status("starting") as status:
+        costs = measure_searches(
+            _numbers(sizes, "--sizes"), _numbers(faces, "--faces"), k, dimensions, repeats, threads,
+            approximate_from or None, status.update,
+        )
+    console.print(_table(costs, k, dimensions, threads))
+    if json_file is not None:
+        facts = {"k": k, "dimensions": dimensions, "threads": threads, "costs": [cost._asdict() for cost in costs]}
+        write_atomically(json_file, (json.dumps(facts, indent=1) + "\n").encode())
+        console.print(f"wrote {json_file}", soft_wrap=True)
+
+
+def _table(costs: List[SearchCost], k: int, dimensions: int, threads: int) -> RenderableType:
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    clock = "processor" if threads == 1 else "wall"
+    table = Table(
+        title=f"{k} nearest of anchors in {dimensions} dimensions; {threads} thread{'s' * (threads > 1)}, {clock} time",
+        title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim",
+    )
+    for name in ("anchors", "faces", "exact", "faiss flat", "exact / faiss", "memory", "approximate", "recall"):
+        table.add_column(name, justify="right", no_wrap=True)
+    before = None
+    for cost in costs:
+        if before not in (None, cost.anchors):
+            table.add_section()
+        table.add_row(
+            f"{cost.anchors:,}" if cost.anchors != before else "", str(cost.faces), _ms(cost.exact_ms),
+            _ms(cost.faiss_ms), f"{cost.ratio:.2f}", "" if cost.memory is None else f"{cost.memory:.2f}",
+            "" if cost.approximate_ms is None else _ms(cost.approximate_ms),
+            "" if cost.recall is None else f"{cost.recall:.1%}",
+        )
+        before = cost.anchors
+    return Group(table, Text(
+        "exact: the k nearest and the nearest of each class; faiss flat: the k nearest. memory: of the search with its "
+        "embeddings, over the embeddings. Times are for all faces together.", style="dim",
+    ))
+
+
+def _ms(milliseconds: float) -> str:
+    return f"{milliseconds:.3g} ms" if milliseconds < 1000 else f"{milliseconds:.0f} ms"
+
+
+def _numbers(text: str, flag: str) -> List[int]:
+    try:
+        numbers = [int(word) for word in text.split(",")]
+    except ValueError as error:
+        raise ValueError(f"{flag} is {text!r}: expected whole numbers such as 1,8") from error
+    if min(numbers) < 1:
+        raise ValueError(f"{flag} is {text!r}: expected numbers above 0")
+    return numbers
