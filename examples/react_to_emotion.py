@@ -36,8 +36,11 @@ class SteadyEmotions:
     def update(self, face_id: int, label: str, confidence: float, stamp: float) -> Optional[Change]:
         """What one message means; `stamp` in seconds. None as long as nothing changes.
 
-        A stamp before the last one is a recording that starts again: all faces are new then.
+        A stamp long before the last one is a recording that starts again: all faces are new then. One shortly before it
+        comes late and is left out.
         """
+        if self._last - self._forget < stamp < self._last:
+            return None
         if stamp < self._last:
             self._faces.clear()
         self._last = stamp

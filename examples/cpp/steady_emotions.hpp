@@ -30,11 +30,14 @@ public:
     }
   }
 
-  /// What one message means, stamp in seconds; nothing as long as nothing changes. A stamp before the last one is a
-  /// recording that starts again: all faces are new then.
+  /// What one message means, stamp in seconds; nothing as long as nothing changes. A stamp long before the last one is
+  /// a recording that starts again: all faces are new then. One shortly before it comes late and is left out.
   std::optional<Change> update(
     std::uint32_t face_id, const std::string & label, double confidence, double stamp)
   {
+    if (last_ - forget_ < stamp && stamp < last_) {
+      return std::nullopt;
+    }
     if (stamp < last_) {
       faces_.clear();
     }

@@ -75,6 +75,13 @@ def test_a_recording_that_starts_again_is_a_new_scene(example):
     assert emotions.update(1, "anger", 1.0, 10.0).before is None
 
 
+def test_a_message_that_comes_late_is_left_out(example):
+    emotions = example.SteadyEmotions(hold=0.5)
+    found = [emotions.update(1, label, 1.0, stamp) for label, stamp in (
+        ("anger", 10.0), ("anger", 10.4), ("fear", 10.2), ("anger", 10.6))]
+    assert [change.now for change in found if change] == ["anger"]
+
+
 @pytest.mark.parametrize("limits", [{"hold": -1}, {"enter": 2}, {"forget": 0}, {"hold": float("nan")}])
 def test_limits_that_make_no_sense_are_refused(example, limits):
     with pytest.raises(ValueError, match="expected"):
