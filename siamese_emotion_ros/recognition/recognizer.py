@@ -61,8 +61,8 @@ class Recognizer:
         if gallery.model_fingerprint != model.fingerprint:
             raise ValueError(
                 f"the gallery was made for model {gallery.model_fingerprint[:12]}, and the model is "
-                f"{model.fingerprint[:12]}: set model_path and gallery_path together, "
-                "or build the gallery for this model"
+                f"{model.fingerprint[:12]}: set model_path and gallery_path together "
+                "(set_parameters_atomically), or build the gallery for this model"
             )
         if gallery.embeddings.shape[1] != model.embedding_dim:
             raise ValueError(
