@@ -1,6 +1,7 @@
 """What faces whose labels are known tell a gallery: where known ends, and how sure a vote is."""
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Callable
 
 import numpy as np
@@ -54,6 +55,14 @@ def sharpness_for(gallery: Gallery, embeddings: np.ndarray, labels: np.ndarray) 
         return float(np.mean((confidence - right) ** 2))
 
     return float(powers[np.argmin([misjudged(power) for power in powers])])
+
+
+def calibrated(gallery: Gallery, embeddings: np.ndarray, labels: np.ndarray, share: float) -> Gallery:
+    """The gallery with the threshold and the sharpness that `threshold_keeping` and `sharpness_for` find."""
+    return replace(
+        gallery, threshold=threshold_keeping(share, gallery, embeddings, labels),
+        sharpness=sharpness_for(gallery, embeddings, labels),
+    )
 
 
 def carried_threshold(full: Gallery, condense: Callable[[np.ndarray], Gallery], seed: int = 0) -> float:

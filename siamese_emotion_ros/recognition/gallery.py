@@ -161,7 +161,8 @@ def build_gallery(
 def reembed(gallery: Gallery, model: EmbeddingModel, progress: Optional[Progress] = None) -> Gallery:
     """The gallery for another model, embedded anew from the images it carries; ValueError when it carries none.
 
-    `progress` counts images. The threshold is dropped: a distance in one embedding space says nothing in another.
+    `progress` counts images. Threshold and sharpness are dropped: what one embedding
+    space was found to need says nothing of another.
     """
     if gallery.images is None:
         raise ValueError(
@@ -171,5 +172,5 @@ def reembed(gallery: Gallery, model: EmbeddingModel, progress: Optional[Progress
         )
     return replace(
         gallery, embeddings=embed_faces(model, gallery.images, progress), model_fingerprint=model.fingerprint,
-        threshold=None,
+        threshold=None, sharpness=1.0,
     )

@@ -121,6 +121,23 @@ def test_compare_holds_every_method_against_the_full_gallery(files, tmp_path):
         assert float(row["lost"]) == pytest.approx(1 - float(row["top1"]), abs=1e-6)
 
 
+def test_calibrate_sets_what_a_condensed_gallery_has_lost(files, tmp_path):
+    few, output = tmp_path / "few.safetensors", tmp_path / "calibrated.safetensors"
+    succeeds("condense", files / "plain.safetensors", "--anchors", "9", "--k", "3", "--output", few)
+    assert read_gallery(few).threshold is None
+    faces = ("--dataset", "folder", "--root", files / "faces", "--split", "all")
+    result = succeeds("calibrate", few, "--model", files / "model.safetensors", *faces, "--known-share", "0.5",
+                      "--output", output)
+    assert "calibrated on 24 faces" in result.output
+    after = read_gallery(output)
+    embedder = EmbeddingModel.load(files / "model.safetensors", "cpu")
+    asked = [cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) for path in sorted((files / "faces").glob("*/*.png"))]
+    known = [result.label != "unknown" for result in Recognizer(embedder, after).recognize(asked)]
+    assert sum(known) == 12
+    refused("name the gallery's model", "calibrate", few, "--model", files / "other.safetensors", *faces, "--output",
+            tmp_path / "no")
+
+
 def test_compare_refuses_faces_that_are_anchors(files, tmp_path):
     own = tmp_path / "own.safetensors"
     gallery = read_gallery(files / "plain.safetensors")

@@ -25,7 +25,7 @@ def galleries(draw):
     return Gallery(
         random.normal(size=(len(labels), 5)).astype(np.float32), labels, classes,
         tuple(f"anchor{i}" for i in range(len(labels))), MODEL, draw(st.integers(1, len(labels))),
-        draw(st.sampled_from([None, 0.5])), images,
+        draw(st.sampled_from([None, 0.5])), images, draw(st.sampled_from([1.0, 2.5])),
     )
 
 
@@ -51,7 +51,7 @@ def test_parts_of_a_gallery_merge_to_the_whole(gallery, data):
                 images=None if gallery.images is None else gallery.images[part],
             ))
     whole = merge(pieces, gallery.k)
-    assert (whole.k, whole.threshold) == (gallery.k, gallery.threshold)
+    assert (whole.k, whole.threshold, whole.sharpness) == (gallery.k, gallery.threshold, gallery.sharpness)
     assert sorted(whole.classes) == sorted(gallery.classes)
     assert sorted(whole.names) == sorted(gallery.names)
     for place, name in enumerate(whole.names):
@@ -116,7 +116,9 @@ def test_thresholds_and_images_stay_only_where_all_agree():
     picture = np.zeros((1, 4, 4), np.uint8)
     one = plane([[0, 0]], [0], ("anger",), ("x",), threshold=0.5, images=picture)
     other = plane([[1, 0]], [0], ("fear",), ("y",), threshold=0.6, images=np.zeros((1, 5, 5), np.uint8))
+    other = replace(other, sharpness=2.0)
     assert (merge([one, other]).threshold, merge([one, other]).images) == (None, None)
+    assert merge([one, other]).sharpness == 1
     alike = replace(other, threshold=0.5, images=picture)
     assert merge([one, alike]).threshold == 0.5
     assert merge([one, alike]).images.shape == (2, 4, 4)

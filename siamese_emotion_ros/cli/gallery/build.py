@@ -52,8 +52,6 @@ def _build(
     balance: float, confirmed: bool, method: str, k: int, known_share: Optional[float], image_size: Optional[int],
     half: bool, options: Dict[str, Any], device: str, force: bool,
 ) -> None:
-    from dataclasses import replace
-
     from rich.console import Console
 
     from siamese_emotion_ros.cli.gallery.output import refuse_existing, write_and_tell
@@ -61,8 +59,8 @@ def _build(
     from siamese_emotion_ros.cli.progress import face_progress
     from siamese_emotion_ros.datasets.ferplus import keep_confirmed
     from siamese_emotion_ros.datasets.splits import split as split_faces
-    from siamese_emotion_ros.recognition.calibration import sharpness_for, threshold_keeping
-    from siamese_emotion_ros.recognition.condensation import METHODS, condense, draw
+    from siamese_emotion_ros.recognition.calibration import calibrated
+    from siamese_emotion_ros.recognition.condensation import EDITING, METHODS, clear_anchors, condense, draw
     from siamese_emotion_ros.recognition.embedding import embed_faces
     from siamese_emotion_ros.recognition.emotions import parse_label_set
     from siamese_emotion_ros.recognition.gallery import build_gallery
@@ -90,15 +88,15 @@ def _build(
             progress=progress,
         )
     if anchors is not None and method != "random":
+        clear = None
+        if method in EDITING:
+            with face_progress("asking anchors about each other") as progress:
+                clear = clear_anchors(built, progress)
         with console.status(f"condensing to {anchors} anchors"):
-            built = condense(built, anchors, method, seed, balance)
+            built = condense(built, anchors, method, seed, balance, clear)
     if known_share is not None:
         val = faces.select(parts["val"])
         with face_progress("calibrating") as progress:
             embeddings = embed_faces(embedder, val.faces, progress)
-        built = replace(
-            built,
-            threshold=threshold_keeping(known_share, built, embeddings, val.labels),
-            sharpness=sharpness_for(built, embeddings, val.labels),
-        )
+        built = calibrated(built, embeddings, val.labels, known_share)
     write_and_tell(console, output, built, half)

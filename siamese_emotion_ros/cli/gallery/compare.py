@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Dict, List, Optional, Tuple, Union
 import typer
 
 from siamese_emotion_ros.cli.errors import reported
+from siamese_emotion_ros.cli.source import Source, options_of
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -33,6 +34,9 @@ def compare(
     k: Optional[str] = typer.Option(None, help="Neighbours that vote, comma-separated. Default: the gallery's."),
     seeds: int = typer.Option(1, min=1, help="Condense so many times with other seeds, and show mean and worst."),
     balance: float = typer.Option(0.0, help="0 keeps the emotions' proportions, 1 gives all equally many."),
+    option: Optional[List[str]] = typer.Option(
+        None, metavar="KEY=VALUE", help="Option of the data set's loader, such as labels=ferplus; repeatable."
+    ),
     split_seed: int = typer.Option(0, help="Seed of the split."),
     csv: Optional[Path] = typer.Option(None, help="Write the table to this file."),
     device: str = typer.Option("auto", help="auto, cpu, cuda or cuda:<n>."),
@@ -41,57 +45,36 @@ def compare(
     """Condense a gallery in every way and size, and hold top-1 against that of the full one."""
     with reported():
         _compare(
-            file, dataset, root, split, classes, model, _numbers(sizes, "--sizes"), tuple(methods.split(",")),
-            _numbers(k, "--k") if k else (), seeds, balance, split_seed, csv, device, force,
+            file, Source(dataset, root, split, options_of(option)), classes, model, _numbers(sizes, "--sizes"),
+            tuple(methods.split(",")), _numbers(k, "--k") if k else (), seeds, balance, split_seed, csv, device, force,
         )
 
 
 def _compare(
-    file: Path, dataset: str, root: Path, split: Optional[str], classes: Optional[str], model: Optional[Path],
-    sizes: Tuple[int, ...], methods: Tuple[str, ...], ks: Tuple[int, ...], seeds: int, balance: float, split_seed: int,
-    csv: Optional[Path], device: str, force: bool,
+    file: Path, faces: Source, classes: Optional[str], model: Optional[Path], sizes: Tuple[int, ...],
+    methods: Tuple[str, ...], ks: Tuple[int, ...], seeds: int, balance: float, split_seed: int, csv: Optional[Path],
+    device: str, force: bool,
 ) -> None:
     from rich.console import Console
 
     from siamese_emotion_ros.cli.gallery.output import refuse_existing
-    from siamese_emotion_ros.cli.loading import load_faces
+    from siamese_emotion_ros.cli.gallery.queries import embedded_queries
     from siamese_emotion_ros.cli.progress import face_progress
-    from siamese_emotion_ros.evaluation.anchors import narrowed, queries_among_anchors, shared_classes
     from siamese_emotion_ros.evaluation.condensing import compare_condensations, comparison_csv
-    from siamese_emotion_ros.evaluation.parts import choose_part
     from siamese_emotion_ros.recognition.artifacts import read_gallery, write_atomically
-    from siamese_emotion_ros.recognition.embedding import embed_faces
-    from siamese_emotion_ros.recognition.emotions import parse_label_set
-    from siamese_emotion_ros.recognition.model import EmbeddingModel
-    from siamese_emotion_ros.shipped import DEFAULT_MODEL, shipped_path
+    from siamese_emotion_ros.shipped import shipped_path
 
     refuse_existing(csv, force)
-    stored = read_gallery(file)
-    embedder = EmbeddingModel.load(model or shipped_path("models", DEFAULT_MODEL), device)
-    if stored.model_fingerprint != embedder.fingerprint:
-        raise ValueError(
-            f"the gallery was made for model {stored.model_fingerprint[:12]}, and --model is "
-            f"{embedder.fingerprint[:12]}: name the gallery's model"
-        )
-    loaded = load_faces(dataset, root)
-    rows, part = choose_part(loaded, split, split_seed)
-    faces = loaded.select(rows)
-    gallery = narrowed(stored, parse_label_set(classes) if classes else shared_classes(stored.classes, faces))
-    faces = faces.restrict(gallery.classes)
-    among = queries_among_anchors(gallery, faces)
-    if among:
-        raise ValueError(
-            f"{among} of the {len(faces)} faces are anchors of the gallery, which would flatter the full one: "
-            "choose another --split"
-        )
-    with face_progress("embedding faces") as progress:
-        embeddings = embed_faces(embedder, faces.faces, progress)
+    queries = embedded_queries(
+        read_gallery(file), model or shipped_path("models", "paper_fer2013.safetensors"), faces, split_seed, device,
+        classes,
+    )
     with face_progress("condensing") as progress:
         compared = compare_condensations(
-            gallery, embeddings, faces.labels, sizes, methods, ks, seeds, balance, progress
+            queries.gallery, queries.embeddings, queries.labels, sizes, methods, ks, seeds, balance, progress
         )
     console = Console(highlight=False)
-    console.print(_table(f"{dataset}, {part}: {len(faces)} faces", compared))
+    console.print(_table(f"{faces.dataset}, {queries.part}: {len(queries.labels)} faces", compared))
     if csv is not None:
         write_atomically(csv, comparison_csv(compared).encode())
         console.print(f"wrote {csv}", soft_wrap=True)

@@ -76,5 +76,8 @@ def _condense(
     write_and_tell(console, output, condensed, half)
     if condensed.threshold is not None:
         console.print(f"the threshold was {full.threshold:.4g} among {len(full)} anchors")
+    if full.sharpness != 1:
+        console.print("the sharpness was found for the full gallery: `gallery calibrate` finds that of this one",
+                      style="yellow")
     if full.images is not None and condensed.images is None:
         console.print("means of embeddings have no images: this gallery cannot follow another model", style="yellow")

@@ -1,0 +1,62 @@
+"""`siamese-emotion gallery calibrate`: where known ends and how sure a vote is, by faces whose emotion is known."""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import List, Optional
+
+import typer
+
+from siamese_emotion_ros.cli.errors import reported
+from siamese_emotion_ros.cli.source import Source, options_of
+
+
+def calibrate(
+    file: Path = typer.Argument(..., metavar="GALLERY", help="The gallery to calibrate, such as a condensed one."),
+    model: Path = typer.Option(..., help="The gallery's model file."),
+    dataset: str = typer.Option("fer2013", help="Whose faces are asked about: fer2013, ckplus, kdef or folder."),
+    root: Path = typer.Option(..., help="Your copy of the data set."),
+    output: Path = typer.Option(..., help="Gallery file to write; may be GALLERY itself, with --force."),
+    split: str = typer.Option(
+        "val", metavar="[SCHEME:]PART", help="Which of its faces, as in `evaluate`; they must not be among the anchors."
+    ),
+    known_share: float = typer.Option(0.95, help="Share of the rightly named faces that stays known."),
+    k: Optional[int] = typer.Option(None, help="Neighbours that vote. Default: the gallery's."),
+    option: Optional[List[str]] = typer.Option(
+        None, metavar="KEY=VALUE", help="Option of the data set's loader, such as labels=ferplus; repeatable."
+    ),
+    seed: int = typer.Option(0, help="Seed of the split."),
+    device: str = typer.Option("auto", help="auto, cpu, cuda or cuda:<n>."),
+    force: bool = typer.Option(False, help="Overwrite OUTPUT."),
+) -> None:
+    """Set the unknown threshold and the sharpness, so that confidence is the probability of being right."""
+    with reported():
+        faces = Source(dataset, root, split, options_of(option))
+        _calibrate(file, model, faces, output, known_share, k, seed, device, force)
+
+
+def _calibrate(
+    file: Path, model: Path, faces: Source, output: Path, known_share: float, k: Optional[int], seed: int, device: str,
+    force: bool,
+) -> None:
+    from dataclasses import replace
+
+    from rich.console import Console
+
+    from siamese_emotion_ros.cli.gallery.output import refuse_existing, write_and_tell
+    from siamese_emotion_ros.cli.gallery.queries import embedded_queries
+    from siamese_emotion_ros.recognition.artifacts import read_gallery
+    from siamese_emotion_ros.recognition.calibration import calibrated
+
+    refuse_existing(output, force)
+    if not 0 < known_share < 1:
+        raise ValueError(f"--known-share is {known_share}: expected a share between 0 and 1, such as 0.95")
+    gallery = read_gallery(file)
+    if k is not None:
+        gallery = replace(gallery, k=k)
+    queries = embedded_queries(gallery, model, faces, seed, device)
+    if queries.gallery.classes != gallery.classes:
+        missing = ", ".join(label for label in gallery.classes if label not in queries.gallery.classes)
+        raise ValueError(f"{faces.root} has no face of {missing}: calibrate on faces of all the gallery's labels")
+    console = Console(highlight=False)
+    write_and_tell(console, output, calibrated(gallery, queries.embeddings, queries.labels, known_share))
+    console.print(f"calibrated on {len(queries.labels)} faces of {faces.dataset}, {queries.part}")
