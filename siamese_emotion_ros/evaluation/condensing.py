@@ -46,13 +46,14 @@ def compare_condensations(
     ks: Sequence[int] = (),
     seeds: int = 1,
     balance: float = 0.0,
+    clear: Optional[np.ndarray] = None,
     progress: Optional[Progress] = None,
 ) -> List[Condensed]:
     """The full gallery and every method at every size, for each k (default: the gallery's own), in that order.
 
     `embeddings` float32 [M, D] and `truth` int64 [M] (indices into the gallery's classes) are of faces that are not
-    among the anchors. Methods are drawn with the seeds 0 … seeds-1. `progress` counts galleries. ValueError for a size,
-    a k or a method that cannot be.
+    among the anchors. Methods are drawn with the seeds 0 … seeds-1; `clear` is as for `condense`. `progress` counts
+    galleries. ValueError for a size, a k or a method that cannot be.
     """
     ks = tuple(ks) or (gallery.k,)
     _check(gallery, sizes, methods, ks, seeds)
@@ -71,7 +72,8 @@ def compare_condensations(
     anchors, figures = asked(gallery)
     best = max(top1 for top1, _ in figures)
     rows = [Condensed(FULL, anchors, k, 1, top1, top1, recall, best - top1) for k, (top1, recall) in zip(ks, figures)]
-    clear = clear_anchors(gallery) if set(methods) & set(EDITING) else None
+    if clear is None and set(methods) & set(EDITING):
+        clear = clear_anchors(gallery)
     for method, size in plan:
         runs = [
             asked(condense(gallery, size, method, seed, balance, clear))

@@ -62,6 +62,7 @@ def _compare(
     from siamese_emotion_ros.cli.progress import face_progress
     from siamese_emotion_ros.evaluation.condensing import compare_condensations, comparison_csv
     from siamese_emotion_ros.recognition.artifacts import read_gallery, write_atomically
+    from siamese_emotion_ros.recognition.condensation import EDITING, clear_anchors
     from siamese_emotion_ros.shipped import shipped_path
 
     refuse_existing(csv, force)
@@ -69,9 +70,14 @@ def _compare(
         read_gallery(file), model or shipped_path("models", "paper_fer2013.safetensors"), faces, split_seed, device,
         classes,
     )
+    clear = None
+    if set(methods) & set(EDITING):
+        with face_progress("asking anchors about each other") as progress:
+            clear = clear_anchors(queries.gallery, progress)
     with face_progress("condensing") as progress:
         compared = compare_condensations(
-            queries.gallery, queries.embeddings, queries.labels, sizes, methods, ks, seeds, balance, progress
+            queries.gallery, queries.embeddings, queries.labels, sizes, methods, ks, seeds, balance, clear,
+            progress,
         )
     console = Console(highlight=False)
     console.print(_table(f"{faces.dataset}, {queries.part}: {len(queries.labels)} faces", compared))
