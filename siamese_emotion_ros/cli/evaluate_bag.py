@@ -147,8 +147,10 @@ def _evaluate_bag(
         notices = notices_of(figures, truth.ignored if truth is not None else {}, without_truth)
         evaluation = measurement = None
         if truth is not None:
-            with face_progress("measuring") as progress:
-                measurement = measure(embedder, anchors, settings, queries, seed, progress=progress)
+            with console.status("measuring"):
+                measurement = measure(
+                    embedder, anchors, settings, queries, seed, embeddings=observations.embeddings()
+                )
             evaluation = build_report(
                 measurement, bag_path.resolve().name, f"against {truth_name}", queries, facts, notices=notices
             )

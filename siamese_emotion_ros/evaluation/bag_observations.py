@@ -47,6 +47,7 @@ class Observations:
         self.sightings: List[Sighting] = []
         self.size = (0, 0)
         self._faces: List[np.ndarray] = []
+        self._embeddings: List[np.ndarray] = []
         self._labels: List[int] = []
         self._names: List[str] = []
         self._subjects: List[str] = []
@@ -60,7 +61,7 @@ class Observations:
         self.delays.append(frame.recorded - frame.stamp)
         self.faces_per_image.append(len(frame.faces))
         self.size = (frame.image.shape[1], frame.image.shape[0])
-        for face, answer in frame.faces:
+        for (face, answer), embedding in zip(frame.faces, frame.embeddings):
             true = truth.label(frame.stamp, face) if truth is not None else None
             self.sightings.append(Sighting(frame.stamp, face.face_id, answer.label, answer.confidence, true))
             if truth is None:
@@ -70,6 +71,7 @@ class Observations:
                 self._without_truth.append(name)
                 continue
             self._faces.append(face.crop)
+            self._embeddings.append(embedding)
             self._labels.append(EIGHT.index(true))
             self._names.append(name)
             self._subjects.append(self._stretch_of(face.face_id, true))
@@ -85,6 +87,10 @@ class Observations:
             names=tuple(self._names), subjects=tuple(self._subjects),
             left_out=tuple(Skipped(name, "no true label at that time") for name in self._without_truth),
         )
+
+    def embeddings(self) -> np.ndarray:
+        """float32 [N, D] of the faces of `queries`."""
+        return np.stack(self._embeddings)
 
     @property
     def seconds(self) -> float:

@@ -24,7 +24,7 @@ class Frame:
     """One image of a recording and what was seen in it.
 
     stamp, recorded: of the image's header and of its recording, nanoseconds. image: uint8 [H, W, 3] BGR or [H, W], not
-    to be written into. faces: each with its answer, in the order of their ids.
+    to be written into. faces: each with its answer, in the order of their ids. embeddings: float32 [F, D] of them.
     """
 
     stamp: int
@@ -32,6 +32,7 @@ class Frame:
     frame_id: str
     image: np.ndarray
     faces: Tuple[Tuple[Face, Recognition], ...]
+    embeddings: np.ndarray
 
 
 class Replay:
@@ -52,8 +53,14 @@ class Replay:
     def frames(self) -> Iterator[Frame]:
         """Every readable image with its faces and their answers."""
         for stamp, recorded, frame_id, image, faces in ahead(lambda: self._searched()):
-            answers = self._recognizer.recognize([face.crop for face in faces])
-            yield Frame(stamp, recorded, frame_id, image, tuple(zip(faces, answers)))
+            # Recognizer.recognize() in its two halves, as the report wants the embeddings too.
+            embeddings = self._embeddings([face.crop for face in faces])
+            answers = self._recognizer.recognize_embeddings(embeddings) if faces else []
+            yield Frame(stamp, recorded, frame_id, image, tuple(zip(faces, answers)), embeddings)
+
+    def _embeddings(self, crops: List[np.ndarray]) -> np.ndarray:
+        model = self._recognizer.model
+        return model.embed(crops) if crops else np.empty((0, model.embedding_dim), np.float32)
 
     def _searched(self) -> Iterator[Tuple[int, int, str, np.ndarray, List[Face]]]:
         last = None

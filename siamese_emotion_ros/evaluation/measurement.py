@@ -49,9 +49,11 @@ def measure(
     replicates: int = 2000,
     pairs: int = 20000,
     progress: Optional[Progress] = None,
+    embeddings: Optional[np.ndarray] = None,
 ) -> Measurement:
     """Ask the model and the gallery about every query labelled one of gallery.classes.
 
+    `embeddings`: float32 [N, D] of the queries, where they are known already.
     The figures are those of `describe` for the recogniser under the data set's own labels, and: classes, model_id,
     gallery_id (content fingerprints), anchors, k, threshold (None = never unknown), queries_among_anchors, verification
     (pairs of query embeddings), head (the figures of the classification head, None without one that knows the classes),
@@ -66,7 +68,10 @@ def measure(
     rows = {name: np.array([row_of[face] for face in column.names], np.int64) for name, column in columns.items()}
     asked = np.unique(np.concatenate(list(rows.values())))
     place = {name: np.searchsorted(asked, indices) for name, indices in rows.items()}
-    embeddings = embed_faces(model, list(queries.select(asked).faces), progress)
+    if embeddings is None:
+        embeddings = embed_faces(model, list(queries.select(asked).faces), progress)
+    else:
+        embeddings = embeddings[asked]
 
     # Truth is filled in for each column of labels; the answers are the same.
     blank = np.zeros(len(asked), np.int64)
