@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 import typer
+import yaml
 from typer.testing import CliRunner
 
 from siamese_emotion_ros.bags.decoding import EMOTION, FACES, decode, typestore
@@ -291,3 +292,34 @@ def test_mistakes_are_one_line_and_exit_code_2(recording, artifacts, tmp_path, a
     assert result.exit_code == 2
     assert reason in result.output and "Traceback" not in result.output
     assert not (tmp_path / "copy").exists()
+
+
+def test_a_recording_without_definitions_as_humble_makes_it_is_copied_too(bag_making, clip, artifacts, tmp_path):
+    import sqlite3
+
+    path = bag_making.write_bag(
+        tmp_path / "bag",
+        [("/image_raw", bag_making.IMAGE, 5, bag_making.image(clip[0], 5)),
+         ("/odd", "odd_msgs/msg/Mood", 6, bag_making.expression("sad", 6))],
+        definitions={"odd_msgs/msg/Mood": bag_making.EXPRESSION},
+    )
+    database = sqlite3.connect(path / "bag.db3")
+    database.execute("DROP TABLE message_definitions")
+    database.execute("ALTER TABLE topics DROP COLUMN type_description_hash")
+    database.execute("DROP TABLE schema")
+    database.commit()
+    database.close()
+    metadata = yaml.safe_load((path / "metadata.yaml").read_text())
+    metadata["rosbag2_bagfile_information"]["version"] = 5
+    for topic in metadata["rosbag2_bagfile_information"]["topics_with_message_count"]:
+        del topic["topic_metadata"]["type_description_hash"]
+        topic["topic_metadata"]["offered_qos_profiles"] = ""
+    (path / "metadata.yaml").write_text(yaml.safe_dump(metadata))
+    result = run(path, *artifacts, "--results", tmp_path / "copy")
+    assert result.exit_code == 0, result.output
+    assert "does not say what a odd_msgs/msg/Mood consists of" in " ".join(result.output.split())
+    with Bag(tmp_path / "copy") as copy:
+        assert {name: topic.count for name, topic in copy.topics.items()} == {
+            "/image_raw": 1, "/evaluation/emotion": 1,
+        }
+        assert "std_msgs/Header header" in copy.topics["/image_raw"].definition
