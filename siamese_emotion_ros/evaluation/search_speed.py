@@ -18,7 +18,7 @@ N_CLASSES = 7
 INNER_DIMENSIONS, CLUSTERS, NOISE = 16, 64, 0.1
 
 #: Each measurement calls a search again and again for at least so long [s].
-SHORTEST = 0.004
+SHORTEST = 0.01
 
 #: Queries by which the approximate search's recall is found.
 RECALL_QUERIES = 200

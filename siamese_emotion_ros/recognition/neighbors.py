@@ -16,9 +16,9 @@ DISTANCES_AT_ONCE = 1 << 24
 #: So many differences of coordinates are measured at a time (16 MB of float32).
 DIFFERENCES_AT_ONCE = 1 << 22
 
-#: Anchors that caches do not hold [bytes]. One face is compared with more of them faster as they stream by (einsum) than
-#: by MKL's product of a matrix and a vector: on an AMD EPYC in a third of the time at 28 MB, in twice at 8 MB.
-LARGER_THAN_CACHE = 1 << 23
+#: Anchors that a cache may not hold by the next face [bytes]. One face is compared with more of them faster as they
+#: stream by (einsum) than by MKL's product of a matrix and a vector, which took 0.5 to 4 times as long on a busy AMD EPYC.
+LARGER_THAN_CACHE = 1 << 22
 
 #: Largest relative error of a float32 operation.
 ROUNDING = float(np.finfo(np.float32).eps) / 2
