@@ -17,7 +17,7 @@ DISTANCES_AT_ONCE = 1 << 24
 DIFFERENCES_AT_ONCE = 1 << 22
 
 #: Anchors that a cache may not hold by the next face [bytes]. One face is compared with more of them faster as they
-#: stream by (einsum) than by MKL's product of a matrix and a vector, which took 0.5 to 4 times as long on a busy AMD EPYC.
+#: stream by (einsum) than by MKL's product of a matrix and a vector: that took 0.5 to 4 times as long on an AMD EPYC.
 LARGER_THAN_CACHE = 1 << 22
 
 #: Largest relative error of a float32 operation.
@@ -112,13 +112,14 @@ class NearestAnchors:
         # and their measured squares each by that share of themselves, which are limit + |q|^2.
         reach = math.sqrt(np.einsum("md,md->m", embeddings, embeddings).max()) + self._longest
         limit += np.float32(2 * (embeddings.shape[1] + 2) * ROUNDING) * (limit + np.float32(reach * reach))
-        rows, blocks = (smallest <= limit.take(self._block_class, axis=1)).nonzero()
+        # Not "<=": beside a query that is NaN everything is a candidate, and it is answered with NaN.
+        rows, blocks = (~(smallest > limit.take(self._block_class, axis=1))).nonzero()
         if self._block == 1:
             return rows, blocks
         columns = self._block_starts.take(blocks)[:, None] + self._within_block
         inside = columns < self._block_ends.take(blocks)[:, None]
         near = ranks.take(rows[:, None] * len(self) + columns, mode="clip")
-        hit, place = (inside & (near <= limit[rows, self._block_class.take(blocks)][:, None])).nonzero()
+        hit, place = (inside & ~(near > limit[rows, self._block_class.take(blocks)][:, None])).nonzero()
         return rows.take(hit), columns[hit, place]
 
     def _measure(self, embeddings: np.ndarray, rows: np.ndarray, anchors: np.ndarray) -> np.ndarray:

@@ -89,6 +89,23 @@ def test_more_distances_than_are_kept_at_once_change_nothing(monkeypatch):
         np.testing.assert_allclose(part[0], at_once[0], rtol=1e-5)
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("broken", [np.nan, np.inf])
+@pytest.mark.parametrize("count", [20, 600])
+def test_a_broken_embedding_is_answered_with_nan_and_spoils_no_other(broken, count):
+    """A network in float16 may overflow on one face of a frame."""
+    random = np.random.default_rng(0)
+    nearest = NearestAnchors(random.normal(size=(count, 8)).astype(np.float32), np.arange(count) % 3, 3)
+    queries = random.normal(size=(3, 8)).astype(np.float32)
+    alone = nearest.query(queries[[0, 2]], 5)
+    queries[1, 4] = broken
+    distances, indices, class_distances = nearest.query(queries, 5)
+    assert not np.isfinite(distances[1]).any() and not np.isfinite(class_distances[1]).any()
+    assert len(set(indices[1])) == 5
+    for part, expected in zip((distances, indices, class_distances), alone):
+        np.testing.assert_allclose(part[[0, 2]], expected, rtol=1e-6)
+
+
 def test_nobody_asks_nothing():
     nearest = NearestAnchors(np.eye(3, dtype=np.float32), np.arange(3), 3)
     assert [part.shape for part in nearest.query(np.empty((0, 3), np.float32), 2)] == [(0, 2), (0, 2), (0, 3)]
