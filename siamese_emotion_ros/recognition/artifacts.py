@@ -195,16 +195,14 @@ def _read(path: PathLike, expected: str, what: str) -> Tuple[Dict[str, np.ndarra
     file = Path(path)
     if not file.is_file():
         raise ArtifactError(f"{path}: no such {what} file: check the path")
-    size = file.stat().st_size
-    if size > MAX_BYTES:
-        raise ArtifactError(f"{path}: {size} bytes: a {what} file has at most {MAX_BYTES}")
     try:
-        # Read whole rather than mapped: a mapped file that shrinks while it is read kills the process.
-        content = file.read_bytes()
+        content = _content(file, what)
         tensors = safetensors.numpy.load(content)
         metadata = _metadata(content)
     except OSError as error:
         raise ArtifactError(f"{path}: cannot be read ({error.strerror}): check the file's permissions") from error
+    except ArtifactError:
+        raise
     except (safetensors.SafetensorError, ValueError, KeyError, TypeError) as error:
         raise ArtifactError(
             f"{path}: not a whole safetensors file ({error}): "
@@ -214,6 +212,21 @@ def _read(path: PathLike, expected: str, what: str) -> Tuple[Dict[str, np.ndarra
     if found != expected:
         raise ArtifactError(f"{path}: its format is {found!r}: expected a {what} file, {expected!r}")
     return tensors, metadata
+
+
+def _content(file: Path, what: str) -> bytes:
+    """All of a file that is not too large and that nobody writes to meanwhile."""
+    with open(file, "rb") as handle:
+        before = os.fstat(handle.fileno())
+        if before.st_size > MAX_BYTES:
+            raise ArtifactError(f"{file}: {before.st_size} bytes: a {what} file has at most {MAX_BYTES}")
+        # Read whole rather than mapped: a mapped file that shrinks while it is read kills the process.
+        content = handle.read(before.st_size)
+        after = os.fstat(handle.fileno())
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        # It could be half the old file and half the new one, and nothing in it would tell.
+        raise ArtifactError(f"{file}: still being written: try again when it is whole, and rename files into place")
+    return content
 
 
 def _metadata(content: bytes) -> Dict[str, str]:

@@ -210,6 +210,31 @@ def test_every_service_answers_in_every_state(graph, artifacts, pair, tmp_path, 
     assert not ask(graph, "reset_gallery").success
 
 
+def test_enrolling_and_swapping_at_once_is_done_one_after_the_other(graph, enrolling, faces):
+    """Whoever asks, from whatever thread: every change counts once, and a version is one gallery in every answer."""
+    node, publisher, emotions = enrolling(gallery_path="gallery_a3_images.safetensors")
+    images = [image_message(faces.of(1).header, face) for face in steady(2)]
+    enrolled = []
+
+    def enrol():
+        for _ in range(15):
+            enrolled.append(ask(graph, "add_anchors", label="neutral", images=images))
+
+    asking = threading.Thread(target=enrol)
+    with Stream(graph, faces, publisher, emotions, steady(seed=3)):
+        asking.start()
+        swaps = [graph.set(node, k=1 + number % 5).successful for number in range(15)]
+        asking.join()
+    assert all(swaps) and all(answer.success for answer in enrolled)
+    told = ask(graph, "describe_gallery")
+    assert told.gallery_version == 31 and sum(told.unsaved) == 30
+    assert len({answer.gallery_version for answer in enrolled}) == 15
+    versions = [message.gallery_version for message in emotions]
+    assert versions == sorted(versions)
+    answered = {(message.gallery_version, message.gallery_id, len(message.neighbor_names)) for message in emotions}
+    assert len(answered) == len({version for version, _, _ in answered})
+
+
 # --- anchors out, saved, and back ---
 
 

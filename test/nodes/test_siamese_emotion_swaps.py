@@ -7,6 +7,7 @@ import time
 import weakref
 
 import pytest
+import torch
 from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
 from rclpy.parameter_client import AsyncParameterClient
@@ -274,11 +275,15 @@ def resident_bytes():
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
+NO_CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="no cuda device here")
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=NO_CUDA)])
 def test_through_fifty_swaps_every_frame_is_answered_by_one_recognizer(
-    graph, start, pair, artifacts, faces, monkeypatch
+    graph, start, pair, artifacts, faces, monkeypatch, device
 ):
     """Two faces at 30 frames a second through swaps between two models and three galleries, some of them refused."""
-    node, publisher, emotions = start()
+    node, publisher, emotions = start(device=device)
     together = {
         (recognizer.model.fingerprint, recognizer.gallery.fingerprint): recognizer
         for model, gallery in (("a", "a3"), ("a", "a2"), ("b", "b3"))
@@ -288,6 +293,8 @@ def test_through_fifty_swaps_every_frame_is_answered_by_one_recognizer(
 
     def stream():
         while not stop.wait(1 / 30):
+            if 2 * len(sent) - len(emotions) > 120:
+                continue  # on a machine that is too slow for so many: what this test says holds at any speed
             sent.append(33 * (1 + len(sent)))
             publisher.publish(faces.of(sent[-1], faces.CROPS[:2]))
 
@@ -299,16 +306,18 @@ def test_through_fifty_swaps_every_frame_is_answered_by_one_recognizer(
         return model
 
     monkeypatch.setattr(EmbeddingModel, "load", remembered)
-    swapper, resident, alive = Swapper(graph, node, pair), {}, {}
+    swapper, resident, on_gpu, alive = Swapper(graph, node, pair), {}, {}, {}
     streaming = threading.Thread(target=stream)
     streaming.start()
     began = time.monotonic()
     try:
         for number in range(Swapper.SWAPS):
             swapper.swap(number)
-            gc.collect()
-            resident[number] = resident_bytes()
-            alive[number] = sum(reference() is not None for reference in models)
+            if number % 10 == 9:
+                gc.collect()
+                resident[number] = resident_bytes()
+                on_gpu[number] = torch.cuda.memory_allocated() if device == "cuda" else 0
+                alive[number] = sum(reference() is not None for reference in models)
             stop.wait(max(0.0, began + number / 5 - time.monotonic()))  # a good 10 s of streaming
     finally:
         stop.set()
@@ -333,4 +342,5 @@ def test_through_fifty_swaps_every_frame_is_answered_by_one_recognizer(
         ids = message.model_id, message.gallery_id, len(message.neighbor_names)
         assert of_version.setdefault(message.gallery_version, ids) == ids, "one version is one recognizer"
     assert len(models) > 15 and max(alive.values()) <= 2, "the model that answers, and at most the one before it"
-    assert resident[Swapper.SWAPS - 1] - resident[15] < 64 << 20, "35 swaps leave nothing behind"
+    assert resident[49] - resident[9] < 64 << 20, "40 swaps leave nothing behind"
+    assert on_gpu[49] - on_gpu[9] < 16 << 20

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -163,6 +164,24 @@ def test_a_truncated_file_is_refused(tmp_path, gallery_path, keep):
     cut.write_bytes(gallery_path.read_bytes()[:keep])
     with pytest.raises(ArtifactError, match="not a whole safetensors file"):
         read_gallery(cut)
+
+
+def test_a_file_that_is_written_in_place_while_it_is_read_is_refused(tmp_path, gallery_path, monkeypatch):
+    """Half an old and half a new gallery of one size would be a whole file to every other check."""
+    path = tmp_path / "rewritten.safetensors"
+    path.write_bytes(gallery_path.read_bytes())
+    read_gallery(path)
+    looked, fstat = [], os.fstat
+
+    def look(handle):
+        looked.append(handle)
+        if len(looked) == 2:  # the content has just been read
+            os.utime(path, ns=(1, 1))
+        return fstat(handle)
+
+    monkeypatch.setattr(artifacts.os, "fstat", look)
+    with pytest.raises(ArtifactError, match="still being written: try again when it is whole"):
+        read_gallery(path)
 
 
 def test_something_else_altogether_is_refused(tmp_path):
