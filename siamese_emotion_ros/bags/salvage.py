@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, Collection, Dict, Iterator, List, Optional, Sequence, Set, Tuple
 from urllib.parse import quote
 
+from .pages import MessageRows
+
 #: A record that claims more than this many bytes is taken for garbage.
 MAX_RECORD = 1 << 30
 
@@ -130,10 +132,7 @@ class _SqliteFile:
             return
         try:
             by_id = dict(connection.execute("SELECT id, name FROM topics").fetchall())
-            # By rowid and nothing else: an index lies behind the rows and is the first to be lost.
-            for topic_id, time, data in connection.execute(
-                "SELECT topic_id, timestamp, data FROM messages NOT INDEXED ORDER BY rowid"
-            ):
+            for topic_id, time, data in self._rows(connection):
                 name = by_id.get(topic_id)
                 if name in names and isinstance(data, bytes):
                     yield str(name), time, data
@@ -141,6 +140,16 @@ class _SqliteFile:
             self.stopped = f"broken ({error})"
         finally:
             connection.close()
+
+    def _rows(self, connection: sqlite3.Connection) -> Iterator[Tuple[int, int, bytes]]:
+        if has_unmerged_rows(self._path):
+            # Nothing is cut off, but the newest rows are in another file, which sqlite3 knows to read.
+            yield from connection.execute("SELECT topic_id, timestamp, data FROM messages ORDER BY rowid")
+            return
+        with MessageRows(self._path) as rows:
+            if rows.missing:
+                self.stopped = f"cut off: its last {rows.missing} pages are missing"
+            yield from rows
 
     def _open(self) -> sqlite3.Connection:
         mode = "mode=ro" if has_unmerged_rows(self._path) else "mode=ro&immutable=1"

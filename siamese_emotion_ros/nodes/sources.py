@@ -8,6 +8,8 @@ from typing import Any, Callable, List, Optional, Sequence
 import cv2
 import numpy as np
 
+from siamese_emotion_ros.bags.reading import is_bag
+
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 
 #: Frames per second of a folder or single image, which have no rate of their own, and of a video that does not tell.
@@ -147,6 +149,8 @@ def open_source(source: str, rate: float = 0.0) -> Source:
     path = Path(source).expanduser()
     if path.is_dir():
         files = image_files(path)
+        if not files and is_bag(path):
+            raise SourceError(f"{path}: a rosbag2 recording: play it with the node bag_player, or give it to the demo")
         if not files:
             raise SourceError(f"{path}: no images in this folder: expected files with {', '.join(IMAGE_SUFFIXES)}")
         return Stills(files)

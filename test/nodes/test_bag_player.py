@@ -105,8 +105,8 @@ def test_other_topics_are_published_under_their_own_names(graph, play, bag_makin
 
 
 def test_a_cut_off_recording_is_played_as_far_as_it_goes(graph, play, bag_making, tmp_path, pictures, log):
-    path = bag_making.pictures_bag(tmp_path / "bag", pictures, storage="mcap")
-    bag_making.cut(path / "bag.mcap", 0.7)
+    path = bag_making.pictures_bag(tmp_path / "bag", pictures)
+    bag_making.cut(path / "bag.db3", 0.8)
     images, ended, _ = play(path)
     graph.until(lambda: has_ended(ended) and images, "the end")
     assert numbers(images) == list(range(1, len(images) + 1))

@@ -166,3 +166,9 @@ def test_image_files_ignores_the_case_of_suffixes(tmp_path):
     for name in ("b.PNG", "a.Jpg", "c.txt"):
         (tmp_path / name).touch()
     assert [file.name for file in image_files(tmp_path)] == ["a.Jpg", "b.PNG"]
+
+
+def test_a_recording_is_for_bag_player(tmp_path):
+    (tmp_path / "bag_0.mcap").write_bytes(b"")
+    with pytest.raises(SourceError, match="bag_player"):
+        open_source(str(tmp_path))
