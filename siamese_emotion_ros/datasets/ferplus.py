@@ -107,6 +107,21 @@ def keep_confirmed(faceset: FaceSet) -> FaceSet:
     return faceset.keep(chosen == own, "label that the FER+ majority does not confirm")
 
 
+def keep_supported(faceset: FaceSet, minimum: float) -> FaceSet:
+    """Only faces whose own label at least the share `minimum` (0..1) of all FER+ voters chose.
+
+    Between all faces (0) and those that keep_confirmed leaves; what only a label's author saw is left out.
+    """
+    if not 0 <= minimum <= 1:
+        raise DataSetError(f"support {minimum}: expected a share from 0 to 1, such as 0.25")
+    votes = _votes(faceset)
+    columns = np.array([VOTE_COLUMNS.index(label) for label in faceset.classes])[faceset.labels]
+    chosen = votes[np.arange(len(votes)), columns].astype(np.float32)
+    total = votes.sum(axis=1, dtype=np.float32)
+    supported = chosen >= (minimum - 5e-7) * np.maximum(total, 1)
+    return faceset.keep(supported, f"less than {minimum:g} of the FER+ voters chose the face's own label")
+
+
 def _votes(faceset: FaceSet) -> np.ndarray:
     if faceset.votes is None:
         raise DataSetError(f"this data set has no FER+ votes: put {FILE_NAME} beside fer2013.csv, "

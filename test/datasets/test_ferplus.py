@@ -9,6 +9,7 @@ from siamese_emotion_ros.datasets.ferplus import (
     agreement,
     keep_agreed,
     keep_confirmed,
+    keep_supported,
     majority,
     soft_labels,
 )
@@ -77,6 +78,14 @@ def test_majority_labels_replace_fer2013s(voted):
     assert [EIGHT[label] for label in faceset.labels] == ["anger", "happiness", "contempt"]
     assert faceset.left_out_counts() == {"no emotion has the majority of the FER+ votes": 1}
     np.testing.assert_allclose(faceset.soft_labels.sum(axis=1), 1, rtol=1e-6)
+
+
+@pytest.mark.parametrize("minimum, left", [(0.0, 4), (0.2, 2), (0.25, 1), (0.8, 1), (0.9, 0)])
+def test_faces_whose_own_label_has_support_among_the_voters(voted, minimum, left):
+    supported = keep_supported(load("fer2013", voted), minimum)
+    assert supported.names == ("fer0000000", "fer0000001", "fer0000002", "fer0000003")[:left]
+    with pytest.raises(DataSetError, match="support 2: expected a share"):
+        keep_supported(supported, 2)
 
 
 def test_faces_where_at_least_seven_of_ten_agree(write_fer, fer_row, write_votes):

@@ -23,6 +23,9 @@ def build(
     confirmed: bool = typer.Option(
         False, "--confirmed", help="Anchors are only faces whose label the FER+ majority confirms."
     ),
+    support: float = typer.Option(
+        0.0, help="Anchors are only faces whose own label this share of the FER+ voters chose, such as 0.25."
+    ),
     method: str = typer.Option("random", help="How they become --anchors: random, herding, hart, kmeans or edited."),
     k: int = typer.Option(15, help="Neighbours that vote."),
     known_share: Optional[float] = typer.Option(
@@ -42,22 +45,22 @@ def build(
     """Embed the training faces of a data set as a gallery, condensed and calibrated when asked."""
     with reported():
         _build(
-            model, dataset, root, output, split, seed, classes, anchors, balance, confirmed, method, k, known_share,
-            image_size, half, options_of(option), device, force,
+            model, dataset, root, output, split, seed, classes, anchors, balance, confirmed, support, method, k,
+            known_share, image_size, half, options_of(option), device, force,
         )
 
 
 def _build(
     model: Path, dataset: str, root: Path, output: Path, split: str, seed: int, classes: str, anchors: Optional[int],
-    balance: float, confirmed: bool, method: str, k: int, known_share: Optional[float], image_size: Optional[int],
-    half: bool, options: Dict[str, Any], device: str, force: bool,
+    balance: float, confirmed: bool, support: float, method: str, k: int, known_share: Optional[float],
+    image_size: Optional[int], half: bool, options: Dict[str, Any], device: str, force: bool,
 ) -> None:
     from rich.console import Console
 
     from siamese_emotion_ros.cli.gallery.output import refuse_existing, write_and_tell
     from siamese_emotion_ros.cli.loading import load_faces
     from siamese_emotion_ros.cli.progress import face_progress
-    from siamese_emotion_ros.datasets.ferplus import keep_confirmed
+    from siamese_emotion_ros.datasets.ferplus import keep_confirmed, keep_supported
     from siamese_emotion_ros.datasets.splits import split as split_faces
     from siamese_emotion_ros.recognition.calibration import calibrated
     from siamese_emotion_ros.recognition.condensation import EDITING, METHODS, clear_anchors, condense, draw
@@ -79,6 +82,8 @@ def _build(
     train = faces.select(parts["train"])
     if confirmed:
         train = keep_confirmed(train)
+    if support:
+        train = keep_supported(train, support)
     if anchors is not None and method == "random":  # drawn before they are embedded: most never have to be
         train = train.select(draw(train.labels, len(train.classes), anchors, seed, balance))
     console = Console(highlight=False)
