@@ -131,3 +131,35 @@ def test_what_cannot_be_read_or_written_refuses_the_configuration(graph, log, tm
     node = graph.start(EmotionEvaluator, **{name: str(path)})
     graph.until(lambda: any(reason in line for _, line in log), reason)
     assert graph.state(node) == "unconfigured"
+
+
+def test_a_recording_played_in_a_loop_is_evaluated_on_its_way_through_the_pipeline(
+    graph, artifacts, bag_making, tmp_path, portrait
+):
+    """bag_player with its clock, face_crop, siamese_emotion and the evaluator, all on the recording's time."""
+    from siamese_emotion_ros.nodes.bag_player import BagPlayer
+    from siamese_emotion_ros.nodes.face_crop import FaceCrop
+    from siamese_emotion_ros.nodes.siamese_emotion import SiameseEmotion
+
+    path = bag_making.pictures_bag(tmp_path / "bag", [portrait] * 6, rate=5.0, labels=[(0.1, "sad")], topic="/image")
+    evaluator = graph.start(EmotionEvaluator, use_sim_time=True)
+    others = [
+        graph.start(FaceCrop, detector="haar", use_sim_time=True),
+        graph.start(SiameseEmotion, model_path="model_a.safetensors", gallery_path="gallery_a3.safetensors",
+                    artifact_dirs=[str(artifacts)], device="cpu", use_sim_time=True),
+    ]
+    # The label is recorded on /truth; the evaluator listens in the namespace of this test.
+    said = graph.publisher(String, "truth")
+    graph.node.create_subscription(String, "/truth", said.publish, 10)
+    for node in (evaluator, *others):
+        graph.until_state(node, "active")
+    graph.start(BagPlayer, bag=str(path), others="/truth", loop=True, clock_rate=200.0, wait_for_subscribers=1)
+
+    def report():
+        return evaluator._evaluation.report()
+
+    graph.until(lambda: report()["rounds"] >= 3 and report()["n"] >= 3, "three rounds")
+    heard = report()
+    assert heard["ignored"] == {} and heard["classes"] == ["happiness", "neutral", "sadness"]
+    assert sum(heard["confusion"]["counts"][2]) == heard["n"]  # sadness is all that was said
+    assert 0 <= heard["latency_ms"]["p50"] < 60_000  # by the recording's clock
