@@ -66,6 +66,15 @@ def test_condensed_half_and_calibrated(model, folder, tmp_path):
     assert gallery.threshold is not None and gallery.threshold > 0
 
 
+@pytest.mark.parametrize("method", ["herding", "hart", "kmeans", "edited"])
+def test_built_and_condensed_in_one_go(model, folder, tmp_path, method):
+    output = tmp_path / "g.safetensors"
+    result = build(model, folder, output, "--anchors", "9", "--method", method, "--k", "3")
+    assert result.exit_code == 0, result.output
+    gallery = read_gallery(output)
+    assert gallery.classes == LABELS and 3 <= len(gallery) <= 9
+
+
 @pytest.mark.parametrize(
     "more, reason",
     [
