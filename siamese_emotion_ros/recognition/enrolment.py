@@ -71,7 +71,8 @@ def focus(face: np.ndarray) -> float:
     """How sharp a uint8 face is, 0 or more: the energy of its second differences over that of its grey values.
 
     Of rows and columns the smaller counts, since a moving face is blurred in one direction only. On FER-2013 99 % of
-    the faces are above 0.05, and 80 % below 0.01 once a Gaussian of 1.5 pixels has gone over them.
+    the faces are above 0.05, and 80 % below 0.01 once a Gaussian of 1.5 pixels has gone over them. Faces 128 pixels
+    wide from two video clips are at 0.15 to 0.42, and so blurred at 0.004 to 0.008.
     """
     gray = resize(to_gray(face), FOCUS_SIZE).astype(np.float32)
     finest = min(float(np.diff(gray, 2, axis=axis).var()) for axis in (0, 1))

@@ -147,7 +147,7 @@ def test_what_came_in_time_is_used(graph, enrolling, faces):
     node, publisher, _ = enrolling()
     answers = []
     asking = threading.Thread(
-        target=lambda: answers.append(ask(graph, "add_anchors", label="neutral", face_id=1, count=50, timeout=1.5))
+        target=lambda: answers.append(ask(graph, "add_anchors", label="neutral", face_id=1, count=50, timeout=4.0))
     )
     asking.start()
     graph.until(lambda: node._crops._missing, "the service to wait")

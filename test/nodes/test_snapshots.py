@@ -99,6 +99,54 @@ def test_smoothing_alone_is_no_swap_and_starts_afresh(settings):
     assert second.smoother is not first.smoother and second.smoother.window == 9
 
 
+def test_what_decides_about_enrolment_only_leaves_the_snapshot_and_its_smoothing_alone(settings):
+    first = build_snapshot(settings(smoothing__window=9))
+    changed = settings(smoothing__window=9, enrolment__min_score=0.2)
+    assert build_snapshot(changed, {"enrolment.min_score"}, first) is first
+
+
+def test_other_anchors_make_the_next_snapshot_and_leave_the_first_as_it_was(settings):
+    first = build_snapshot(settings(k=4, smoothing__window=9))
+    second = first.with_anchors(first.gallery.select(np.arange(6)))
+    assert second.version == 2 and second.changed and not first.changed
+    assert (len(second.recognizer.gallery), len(first.recognizer.gallery)) == (6, 12)
+    assert second.recognizer.k == 4 and second.recognizer.model is first.recognizer.model
+    assert second.smoother is not first.smoother and second.smoother.window == 9
+    with pytest.raises(ValueError, match="k is 4: expected 1 to 3"):
+        first.with_anchors(first.gallery.select(np.arange(3)))
+
+
+def test_anchors_enrolled_stay_through_another_k_and_go_with_another_gallery(settings):
+    first = build_snapshot(settings())
+    less = first.with_anchors(first.gallery.select(np.arange(9)))
+    assert len(build_snapshot(settings(k=3), {"k"}, less).recognizer.gallery) == 9
+    assert len(build_snapshot(settings(), {"gallery_path"}, less).recognizer.gallery) == 12
+
+
+def test_a_persons_neutral_stays_with_its_model_through_galleries(settings):
+    first = build_snapshot(settings())
+    known = first.with_neutrals(first.neutrals.learn(4, first.recognizer.model.embed([FACE])))
+    assert known.version == 2
+    plain, other = known.recognize([5], [FACE])[0], known.recognize([4], [FACE])[0]
+    assert not np.allclose(plain.neighbor_distances, other.neighbor_distances)
+    again = build_snapshot(settings(k=3), {"k"}, known)
+    np.testing.assert_allclose(again.recognize([4], [FACE])[0].class_distances, other.class_distances)
+    without = build_snapshot(settings(gallery_path="gallery_a2.safetensors"), {"gallery_path"}, known)
+    assert without.neutrals.offset(4) is None, "anger and fear have no neutral to compare with"
+    back = build_snapshot(settings(), {"gallery_path"}, without)
+    np.testing.assert_allclose(back.recognize([4], [FACE])[0].class_distances, other.class_distances)
+    pair = settings(model_path="model_b.safetensors", gallery_path="gallery_b3.safetensors")
+    assert not build_snapshot(pair, {"model_path", "gallery_path"}, known).neutrals
+
+
+def test_what_is_saved_can_be_read_again_without_naming_its_folder_twice(settings, artifacts, tmp_path):
+    (tmp_path / "saved.safetensors").write_bytes((artifacts / "gallery_a2.safetensors").read_bytes())
+    saved = settings(gallery_path="saved.safetensors", gallery_dir=str(tmp_path))
+    assert build_snapshot(saved).recognizer.classes == ("anger", "fear")
+    with pytest.raises(ArtifactError, match="no such file"):
+        build_snapshot(settings(gallery_path="saved.safetensors"))
+
+
 def test_setting_the_same_path_reads_the_file_again(settings, artifacts, tmp_path):
     path = tmp_path / "gallery.safetensors"
     path.write_bytes((artifacts / "gallery_a3.safetensors").read_bytes())
