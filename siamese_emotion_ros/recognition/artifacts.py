@@ -128,7 +128,8 @@ def read_model(path: PathLike) -> StoredModel:
 def write_gallery(path: PathLike, gallery: Gallery, half: bool = False) -> str:
     """Write a gallery and return the fingerprint it will have when read.
 
-    `half` stores the embeddings as float16: half the size, and a slightly different gallery.
+    `half` stores the embeddings as float16: half the size, and a slightly different gallery. ValueError for one that is
+    too large to be read again.
     """
     stored = gallery.embeddings.astype(np.float16 if half else np.float32)
     gallery = replace(gallery, embeddings=stored.astype(np.float32))
@@ -145,7 +146,13 @@ def write_gallery(path: PathLike, gallery: Gallery, half: bool = False) -> str:
         "sharpness": json.dumps(gallery.sharpness),
     }
     contiguous = {name: np.asarray(array, order="C") for name, array in tensors.items()}
-    write_atomically(path, safetensors.numpy.save(contiguous, metadata))
+    content = safetensors.numpy.save(contiguous, metadata)
+    if len(content) > MAX_BYTES:
+        raise ValueError(
+            f"{len(gallery)} anchors take {len(content)} bytes: a gallery file has at most {MAX_BYTES}; condense it, or "
+            "leave out the images"
+        )
+    write_atomically(path, content)
     return gallery.fingerprint
 
 

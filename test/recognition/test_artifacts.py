@@ -194,6 +194,13 @@ def test_something_else_altogether_is_refused(tmp_path):
         read_gallery(tmp_path)
 
 
+def test_a_gallery_that_could_not_be_read_again_is_not_written(tmp_path, gallery, monkeypatch):
+    monkeypatch.setattr(artifacts, "MAX_BYTES", 1000)
+    with pytest.raises(ValueError, match="30 anchors take .* a gallery file has at most 1000; condense it"):
+        write_gallery(tmp_path / "large.safetensors", gallery)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_huge_file_is_refused_before_it_is_read(tmp_path):
     with open(tmp_path / "huge", "wb") as file:
         file.truncate(artifacts.MAX_BYTES + 1)
