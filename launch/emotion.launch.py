@@ -15,7 +15,7 @@ PACKAGE = "siamese_emotion_ros"
 # What this file starts and reads, and what its arguments set, as plain literals: the tests compare them with what is
 # installed without having to import launch.
 PARAMS_FILE = "config/emotion.yaml"
-SOURCE, COMPOSED, OVERLAY = "image_source", "emotion_pipeline", "emotion_overlay"
+SOURCE, COMPOSED, OVERLAY, HRI = "image_source", "emotion_pipeline", "emotion_overlay", "hri_mirror"
 SEPARATE = ("face_crop", "siamese_emotion")
 
 # argument -> (default, description, choices, parameter it sets unless it is empty)
@@ -34,6 +34,7 @@ ARGUMENTS = {
     "params_file": ("", "Parameter file for all nodes; empty: the package's config/emotion.yaml.", (), ""),
     "composed": ("true", "true: one process for the pipeline; false: one for each node.", ("true", "false"), ""),
     "overlay": ("true", "Offer the annotated image on image_overlay.", ("true", "false"), ""),
+    "hri": ("false", "Publish /humans/faces/... for ROS4HRI (REP-155) too; needs hri_msgs.", ("true", "false"), ""),
     "autostart": ("", "false: leave the transitions to a lifecycle manager; empty: as params_file says.",
                   ("", "true", "false"), "autostart"),
     "use_sim_time": (
@@ -76,6 +77,8 @@ def start_nodes(context):
     if given["source"]:
         shared = {name: parameters[name] for name in ("autostart", "use_sim_time") if name in parameters}
         nodes.append(node(SOURCE, {**source_parameters, **shared}))
+    if given["hri"] == "true":
+        nodes.append(node(HRI, parameters))
     if given["composed"] == "true":
         nodes.append(node(COMPOSED, parameters, () if given["overlay"] == "true" else ("--no-overlay",)))
         return nodes

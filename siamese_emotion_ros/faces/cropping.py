@@ -70,3 +70,23 @@ def crop_square(frame: np.ndarray, box: Box, margin: float = 0.0, max_side: int 
     if before_x or before_y or after_x or after_y:
         return cv2.copyMakeBorder(gray, before_y, after_y, before_x, after_x, cv2.BORDER_REPLICATE)
     return gray.copy() if np.shares_memory(gray, frame) else gray
+
+
+def fit_on_black(image: np.ndarray, width: int, height: int) -> np.ndarray:
+    """`image`, uint8 [H, W] or [H, W, 3], scaled to fit and centred on black: uint8, `height` by `width`, likewise.
+
+    What REP-155 (ROS4HRI) asks of its topic `cropped`. ValueError for an empty image or size.
+    """
+    check_frame(image)
+    if width < 1 or height < 1:
+        raise ValueError(f"the size is {width}x{height}: expected at least one pixel")
+    scale = min(width / image.shape[1], height / image.shape[0])
+    inner_width = min(width, max(1, round(image.shape[1] * scale)))
+    inner_height = min(height, max(1, round(image.shape[0] * scale)))
+    method = cv2.INTER_AREA if scale < 1.0 else cv2.INTER_CUBIC
+    before_x, before_y = (width - inner_width) // 2, (height - inner_height) // 2
+    return cv2.copyMakeBorder(
+        cv2.resize(image, (inner_width, inner_height), interpolation=method),
+        before_y, height - inner_height - before_y, before_x, width - inner_width - before_x,
+        cv2.BORDER_CONSTANT, value=0,
+    )

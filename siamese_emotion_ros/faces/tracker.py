@@ -15,6 +15,9 @@ REACH_PER_MISSED_FRAME = 0.1
 #: A face may grow or shrink by this factor between two sightings: a head that nods, another detector's box.
 SIZE_RATIO = 2.0
 
+#: Frames in a row that a face may be missed and still come back under its id.
+MAX_MISSED = 5
+
 #: Share of the newest step in a face's velocity; the rest is history, which evens out the jitter of the boxes.
 VELOCITY_GAIN = 0.4
 
@@ -51,7 +54,7 @@ class FaceTracker:
     order give the same ids.
     """
 
-    def __init__(self, max_missed: int = 5) -> None:
+    def __init__(self, max_missed: int = MAX_MISSED) -> None:
         """max_missed: frames in a row that a face may be missed and still come back under its id."""
         if max_missed < 0:
             raise ValueError(f"max_missed is {max_missed}: expected 0 or more frames")

@@ -8,6 +8,7 @@ from siamese_emotion_ros.nodes import (
     emotion_evaluator,
     emotion_overlay,
     face_crop,
+    hri_mirror,
     image_source,
     siamese_emotion,
 )
@@ -15,7 +16,7 @@ from siamese_emotion_ros.nodes.parameters import ParameterTable
 
 TABLES: Tuple[ParameterTable, ...] = (
     image_source.PARAMETERS, face_crop.PARAMETERS, siamese_emotion.PARAMETERS, emotion_overlay.PARAMETERS,
-    bag_player.PARAMETERS, emotion_evaluator.PARAMETERS,
+    hri_mirror.PARAMETERS, bag_player.PARAMETERS, emotion_evaluator.PARAMETERS,
 )
 
 #: README holds what is between these; a test compares it with markdown().

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from siamese_emotion_ros.faces.cropping import MAX_FRAME_SIDE, check_frame, crop_square
+from siamese_emotion_ros.faces.cropping import MAX_FRAME_SIDE, check_frame, crop_square, fit_on_black
 from siamese_emotion_ros.faces.geometry import Box
 
 
@@ -123,3 +123,28 @@ def test_a_frame_that_is_none_is_refused_by_name(frame, complaint):
 @pytest.mark.parametrize("shape", [(1, 1), (1, 1, 3), (480, 640, 3), (2, MAX_FRAME_SIDE)])
 def test_any_ordinary_frame_passes(shape):
     check_frame(np.zeros(shape, np.uint8))
+
+
+@given(
+    height=st.integers(1, 90), width=st.integers(1, 90), to_height=st.integers(1, 70), to_width=st.integers(1, 70),
+    colors=st.booleans(),
+)
+def test_a_picture_is_fitted_whole_into_the_middle_of_black(height, width, to_height, to_width, colors):
+    picture = np.full((height, width, 3) if colors else (height, width), 200, np.uint8)
+    fitted = fit_on_black(picture, to_width, to_height)
+    assert fitted.shape == (to_height, to_width, *picture.shape[2:]) and set(np.unique(fitted)) <= {0, 200}
+    rows, columns = np.nonzero(fitted[:, :, 0] if colors else fitted)
+    assert columns.max() - columns.min() + 1 == to_width or rows.max() - rows.min() + 1 == to_height
+    for indices, size in ((rows, to_height), (columns, to_width)):
+        assert 0 <= size - 1 - indices.max() - indices.min() <= 1
+
+
+def test_a_fitted_picture_keeps_its_proportions():
+    fitted = fit_on_black(np.full((40, 20), 200, np.uint8), 128, 128)
+    assert fitted[:, 32:96].min() == 200 and not fitted[:, :32].any() and not fitted[:, 96:].any()
+
+
+@pytest.mark.parametrize(("shape", "size"), [((0, 4), (8, 8)), ((4, 4), (0, 8))])
+def test_nothing_cannot_be_fitted(shape, size):
+    with pytest.raises(ValueError, match="at least one pixel"):
+        fit_on_black(np.zeros(shape, np.uint8), *size)

@@ -52,7 +52,7 @@ def tables():
 
 
 def executables(constants):
-    return {constants["SOURCE"], constants["COMPOSED"], constants["OVERLAY"], *constants["SEPARATE"]}
+    return {constants["SOURCE"], constants["COMPOSED"], constants["OVERLAY"], constants["HRI"], *constants["SEPARATE"]}
 
 
 def test_every_executable_that_is_launched_is_installed_and_can_be_run(constants):
@@ -85,7 +85,7 @@ def test_every_argument_has_a_description_and_its_default_is_among_its_choices(c
 
 
 def test_the_parameter_file_is_installed_and_holds_the_nodes_defaults(constants, tables):
-    """Each value in the file is the declared default, and nothing but artifact_dirs and autostart is left out."""
+    """Each value in the file is the declared default, and nothing but folders and autostart is left out."""
     file = Path(get_package_share_directory(PACKAGE), constants["PARAMS_FILE"])
     content = yaml.safe_load(file.read_text(encoding="utf-8"))
     assert set(content) == {f"/**/{name}" for name in tables}
@@ -93,7 +93,7 @@ def test_the_parameter_file_is_installed_and_holds_the_nodes_defaults(constants,
         specs = tables[node.rpartition("/")[2]].specs
         values = flat(section["ros__parameters"])
         assert values == {name: specs[name].default_value() for name in values}
-        assert set(specs) - set(values) <= {"artifact_dirs", "autostart"}
+        assert set(specs) - set(values) <= {"artifact_dirs", "gallery_dir", "autostart"}
 
 
 def flat(values, prefix=""):
@@ -151,6 +151,12 @@ def test_separate_nodes_and_their_overlay():
     assert list(described(composed="false")) == ["face_crop", "siamese_emotion", "emotion_overlay"]
     assert list(described(composed="false", overlay="false")) == ["face_crop", "siamese_emotion"]
     assert "--no-overlay" in described(overlay="false")["emotion_pipeline"]["arguments"]
+
+
+@with_launch
+def test_the_mirror_for_ros4hri_is_started_on_request():
+    assert list(described(hri="true")) == ["hri_mirror", "emotion_pipeline"]
+    assert "hri_mirror" in described(hri="true", composed="false")
 
 
 @with_launch

@@ -152,6 +152,19 @@ def faces():
     return _beside("faces")
 
 
+@pytest.fixture(scope="session")
+def hri_msgs(tmp_path_factory):
+    """hri_msgs.msg: the real one where it is installed, else a stand-in that is built once for all tests."""
+    import importlib
+
+    if importlib.util.find_spec("hri_msgs") is None:
+        stand_in = _beside("hri_stand_in")
+        if stand_in.obstacle():
+            pytest.skip(stand_in.obstacle())
+        stand_in.build(tmp_path_factory.mktemp("hri_msgs"))
+    return importlib.import_module("hri_msgs.msg")
+
+
 # --- the graph ---
 
 

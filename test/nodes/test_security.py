@@ -1,21 +1,25 @@
 """The SROS2 policy allows what the nodes do on the graph, and nothing else."""
+from fnmatch import fnmatch
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 from ament_index_python.packages import get_package_share_directory
 from sensor_msgs.msg import Image
+from siamese_emotion_ros.msg import FaceCropArray
 
 from siamese_emotion_ros.nodes.bag_player import BagPlayer
 from siamese_emotion_ros.nodes.emotion_evaluator import EmotionEvaluator
 from siamese_emotion_ros.nodes.emotion_overlay import EmotionOverlay
 from siamese_emotion_ros.nodes.face_crop import FaceCrop
+from siamese_emotion_ros.nodes.hri_mirror import HriMirror
 from siamese_emotion_ros.nodes.image_source import ImageSource
 from siamese_emotion_ros.nodes.siamese_emotion import SiameseEmotion
 
 NODES = {
     "face_crop": FaceCrop, "siamese_emotion": SiameseEmotion, "emotion_overlay": EmotionOverlay,
-    "image_source": ImageSource, "bag_player": BagPlayer, "emotion_evaluator": EmotionEvaluator,
+    "hri_mirror": HriMirror, "image_source": ImageSource, "bag_player": BagPlayer,
+    "emotion_evaluator": EmotionEvaluator,
 }
 
 #: Allowed, but not there in every distribution, configuration or moment.
@@ -49,7 +53,7 @@ def test_every_process_has_an_enclave_with_the_profiles_of_its_nodes(enclaves):
 
 @pytest.mark.parametrize("name", list(NODES))
 def test_the_policy_allows_what_a_node_does_and_nothing_else(
-    graph, artifacts, enclaves, tmp_path, bag_making, portrait, name
+    graph, artifacts, enclaves, tmp_path, bag_making, faces, portrait, request, name
 ):
     import cv2
 
@@ -63,14 +67,22 @@ def test_the_policy_allows_what_a_node_does_and_nothing_else(
     if name == "bag_player":
         path = bag_making.pictures_bag(tmp_path / "bag", [portrait])
         parameters[name] = {"bag": str(path), "clock_rate": 10.0, "wait_for_subscribers": 9}
+    if name == "hri_mirror":
+        request.getfixturevalue("hri_msgs")
     graph.listen(Image, "image_overlay")  # an overlay subscribes only while somebody watches
     node = graph.start(NODES[name], **parameters.get(name, {}))
     graph.until_state(node, "active")
+    if name == "hri_mirror":  # it has topics for each face
+        publisher = graph.publisher(FaceCropArray, "faces")
+        graph.until(publisher.get_subscription_count, "the mirror to subscribe")
+        publisher.publish(faces.of(1000))
     (profile,) = enclaves[f"/{name}"]
+    patterns = [pattern for pattern in allowed(profile, "topics", "publish") if "*" in pattern]
 
     def relative(entries):
-        return {topic[len(graph.namespace) + 1:] if topic.startswith(graph.namespace) else topic
-                for topic, _ in entries}
+        names = {topic[len(graph.namespace) + 1:] if topic.startswith(graph.namespace) else topic
+                 for topic, _ in entries}
+        return {next((pattern for pattern in patterns if fnmatch(topic, pattern)), topic) for topic in names}
 
     def differences():
         found = {

@@ -1,0 +1,185 @@
+"""hri_mirror: faces and emotions once more, as the topics under /humans/faces that ROS4HRI (REP-155) names."""
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
+
+from sensor_msgs.msg import Image
+
+from siamese_emotion_ros.faces.cropping import fit_on_black
+from siamese_emotion_ros.faces.image_messages import image_from_message
+from siamese_emotion_ros.msg import EmotionStamped, FaceCrop, FaceCropArray
+from siamese_emotion_ros.nodes.conversions import image_message, nanoseconds
+from siamese_emotion_ros.nodes.hri_faces import TrackedFaces
+from siamese_emotion_ros.nodes.lifecycle import AUTOSTART, StreamNode, result_qos, run
+from siamese_emotion_ros.nodes.parameters import Change, ParameterTable, Spec
+from siamese_emotion_ros.nodes.stream import Mailbox, TimeWatch, Worker
+from siamese_emotion_ros.recognition.emotions import ROS4HRI
+
+PARAMETERS = ParameterTable("hri_mirror", [
+    Spec("width", 128, "Width of `cropped` [pixels].", low=16, high=1024),
+    Spec("height", 128, "Height of `cropped` [pixels].", low=16, high=1024),
+    AUTOSTART,
+])
+
+#: Where REP-155 wants it, whatever the node's namespace.
+FACES = "/humans/faces"
+
+#: Messages that may wait to be mirrored: a frame with nine faces comes as ten.
+WAITING = 100
+
+
+class FaceTopics(NamedTuple):
+    """The publishers of one face."""
+
+    roi: Any
+    cropped: Any
+    expression: Any
+
+
+class HriMirror(StreamNode):
+    """Subscribes `faces` and `emotion`, publishes who is tracked, and roi, cropped and expression of each face."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        self._hri: Any = None
+        self._publisher: Any = None
+        self._faces = TrackedFaces()
+        self._topics: Dict[str, FaceTopics] = {}
+        self._heard: List[Any] = []
+        self._worker: Optional[Worker] = None
+        super().__init__(PARAMETERS, **kwargs)
+
+    def load(self, settings: Any) -> None:
+        """Find hri_msgs, which need not be installed for anything else here."""
+        self._hri = hri_messages()
+        self._publisher = self.publisher(self._hri.IdsList, f"{FACES}/tracked", result_qos())
+
+    def start(self) -> None:
+        """Listen."""
+        self._time = TimeWatch()
+        mailbox = Mailbox(WAITING)
+        self.vitals.replaced = lambda: mailbox.replaced
+        # One thread for both topics, as both make publishers.
+        self._worker = Worker(mailbox, self._take, self.stream_failed, self.get_name())
+        self._heard = [
+            self.subscription(
+                FaceCropArray, "faces", result_qos(), lambda message: mailbox.put((self._mirror_faces, message))
+            ),
+            self.subscription(
+                EmotionStamped, "emotion", result_qos(), lambda message: mailbox.put((self._mirror_emotion, message))
+            ),
+        ]
+
+    def stop(self) -> None:
+        """Listen no more, and say that no face is tracked."""
+        for subscription in self._heard:
+            self.unsubscribe(subscription)
+        self._heard = []
+        if self._worker is not None:
+            self._worker.stop()
+            self._worker = None
+        if self._faces.ids and self.context.ok():
+            self._remove(self._faces.clear())
+            message = self._hri.IdsList()
+            message.header.stamp = self.get_clock().now().to_msg()
+            self._publisher.publish(message)
+
+    def unload(self) -> None:
+        """Take the topics away."""
+        if self._publisher is not None:
+            self.destroy_lifecycle_publisher(self._publisher)
+            self._publisher = None
+
+    def change(self, change: Change) -> None:
+        """The size is read before each crop."""
+
+    def facts(self) -> Dict[str, Any]:
+        """How many faces are tracked."""
+        return {"faces": len(self._faces.ids)} if self.settings is not None else {}
+
+    # --- in the worker's thread ---
+
+    def _take(self, item: Tuple[Callable[[Any], None], Any]) -> None:
+        mirror, message = item
+        mirror(message)
+
+    def _mirror_faces(self, message: FaceCropArray) -> None:
+        """The list of the faces in view, and place and picture of each that is seen."""
+        self.vitals.took()
+        header, stamp = message.header, nanoseconds(message.header.stamp)
+        if self._time.jumped_back(stamp):
+            self.get_logger().info("time jumped back: all faces get new ids")
+            self._remove(self._faces.clear())
+        self._remove(self._faces.see([face.face_id for face in message.faces], stamp, header.frame_id))
+        topics = {
+            face.face_id: self._topics_of(self._faces.id_of(face.face_id, stamp, header.frame_id))
+            for face in message.faces
+        }
+        self._publisher.publish(self._hri.IdsList(header=header, ids=self._faces.ids))
+        for face in message.faces:
+            topics[face.face_id].roi.publish(self._roi(message, face))
+            crop = fit_on_black(image_from_message(face.crop), self.settings.width, self.settings.height)
+            topics[face.face_id].cropped.publish(image_message(header, crop))
+        self.vitals.gave(self.get_clock().now().nanoseconds - stamp)
+
+    def _mirror_emotion(self, message: EmotionStamped) -> None:
+        """The expression of one face, where REP-155 has a word for it: for contempt and unknown it has none."""
+        word = ROS4HRI.get(message.label)
+        if word is None:
+            return
+        face_id = self._faces.id_of(message.face_id, nanoseconds(message.header.stamp), message.header.frame_id)
+        if face_id is not None:
+            self._topics_of(face_id).expression.publish(
+                self._hri.Expression(header=message.header, expression=word, confidence=message.confidence)
+            )
+
+    def _roi(self, faces: FaceCropArray, face: FaceCrop) -> Any:
+        """The face's box as shares of the image's sides."""
+        width, height, roi = faces.image_width, faces.image_height, face.roi
+        if not width or not height:
+            raise ValueError(f"faces of an image of {width}x{height} pixels: expected image_width and image_height")
+        return self._hri.NormalizedRegionOfInterest2D(
+            header=faces.header, c=face.score, xmin=roi.x_offset / width, ymin=roi.y_offset / height,
+            xmax=(roi.x_offset + roi.width) / width, ymax=(roi.y_offset + roi.height) / height,
+        )
+
+    # --- the topics of each face ---
+
+    def _topics_of(self, face_id: str) -> FaceTopics:
+        topics = self._topics.get(face_id)
+        if topics is None:
+            # No lifecycle publishers: these are there only while the node is active.
+            topics = self._topics[face_id] = FaceTopics(*(
+                self.create_publisher(message_type, f"{FACES}/{face_id}/{name}", result_qos())
+                for message_type, name in (
+                    (self._hri.NormalizedRegionOfInterest2D, "roi"), (Image, "cropped"),
+                    (self._hri.Expression, "expression"),
+                )
+            ))
+        return topics
+
+    def _remove(self, gone: List[str]) -> None:
+        for face_id in gone:
+            for publisher in self._topics.pop(face_id, ()):
+                self.destroy_publisher(publisher)
+
+
+def hri_messages() -> Any:
+    """The module hri_msgs.msg; ValueError where it is not installed."""
+    try:
+        return importlib.import_module("hri_msgs.msg")
+    except ImportError as error:
+        raise ValueError(
+            f"hri_msgs cannot be imported ({error}): the topics of ROS4HRI need its messages; install "
+            "ros-<distribution>-hri-msgs, or build github.com/ros4hri/hri_msgs in this workspace and source it"
+        ) from error
+
+
+def main(args: Optional[List[str]] = None) -> int:
+    """Run the node by itself."""
+    return run([HriMirror], args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
