@@ -149,8 +149,8 @@ def write_gallery(path: PathLike, gallery: Gallery, half: bool = False) -> str:
     content = safetensors.numpy.save(contiguous, metadata)
     if len(content) > MAX_BYTES:
         raise ValueError(
-            f"{len(gallery)} anchors take {len(content)} bytes: a gallery file has at most {MAX_BYTES}; condense it, or "
-            "leave out the images"
+            f"{len(gallery)} anchors take {len(content)} bytes: a gallery file has at most {MAX_BYTES}; condense it, "
+            "or leave out the images"
         )
     write_atomically(path, content)
     return gallery.fingerprint

@@ -18,6 +18,7 @@ from siamese_emotion_ros.srv import (
     SaveGallery,
 )
 
+from siamese_emotion_ros.nodes import enrolment
 from siamese_emotion_ros.nodes.conversions import image_message
 from siamese_emotion_ros.nodes.siamese_emotion import SiameseEmotion
 from siamese_emotion_ros.recognition.artifacts import read_gallery
@@ -141,6 +142,30 @@ def test_frames_parameters_and_other_services_do_not_wait_for_crops_that_do_not_
     assert graph.transition(node, "deactivate")
     asking.join()
     assert not answers[0].success and "not active" in answers[0].message
+
+
+def test_frames_flow_while_faces_are_chosen_and_embedded(graph, enrolling, faces, monkeypatch):
+    node, publisher, emotions = enrolling()
+    choose, choosing, go_on = enrolment.choose, threading.Event(), threading.Event()
+
+    def slow(*arguments):
+        choosing.set()
+        assert go_on.wait(30)
+        return choose(*arguments)
+
+    monkeypatch.setattr(enrolment, "choose", slow)
+    images = [image_message(faces.of(1).header, face) for face in steady(3)]
+    answers = []
+    asking = threading.Thread(target=lambda: answers.append(ask(graph, "add_anchors", label="neutral", images=images)))
+    asking.start()
+    assert choosing.wait(20)
+    for stamp in range(1, 6):
+        assert faces.answers(graph, emotions, publisher, faces.of(stamp))[0].gallery_version == 1
+    assert ask(graph, "describe_gallery").success and not answers
+    go_on.set()
+    asking.join()
+    assert answers[0].success
+    assert faces.answers(graph, emotions, publisher, faces.of(9))[0].gallery_version == 2
 
 
 def test_what_came_in_time_is_used(graph, enrolling, faces):
