@@ -16,9 +16,12 @@ DISTANCES_AT_ONCE = 1 << 24
 #: So many differences of coordinates are measured at a time (16 MB of float32).
 DIFFERENCES_AT_ONCE = 1 << 22
 
-#: Anchors that a cache may not hold by the next face [bytes]. One face is compared with more of them faster as they
-#: stream by (einsum) than by MKL's product of a matrix and a vector: that took 0.5 to 4 times as long on an AMD EPYC.
-LARGER_THAN_CACHE = 1 << 22
+#: Anchors that caches do not hold [bytes]: one face is compared with them fastest as they stream by (einsum).
+LARGER_THAN_CACHE = 1 << 24
+
+#: OpenBLAS takes a second thread for the product of a vector and a matrix from 9,216 numbers on. Products of fewer stay
+#: in the thread that asked; more would wait for cores on which something else runs.
+NUMBERS_IN_ONE_THREAD = 9215
 
 #: Largest relative error of a float32 operation.
 ROUNDING = float(np.finfo(np.float32).eps) / 2
@@ -93,13 +96,27 @@ class NearestAnchors:
     def _ranks(self, embeddings: np.ndarray) -> np.ndarray:
         """|a|^2 - 2 q.a of every query and anchor, float32 [M, N], the anchors class by class."""
         doubled = embeddings * np.float32(-2.0)
-        if len(embeddings) == 1 and self._anchors.nbytes > LARGER_THAN_CACHE:
+        if len(embeddings) > 1:
+            # By torch, in the threads that have just embedded the faces.
+            ranks = torch.mm(torch.from_numpy(doubled), torch.from_numpy(self._anchors).T).numpy()
+        elif self._anchors.nbytes > LARGER_THAN_CACHE:
             ranks = np.einsum("nd,d->n", self._anchors, doubled[0])[None]
         else:
-            # By torch, in the threads that have just embedded the faces: numpy's own would wait for the same cores.
-            ranks = torch.mm(torch.from_numpy(doubled), torch.from_numpy(self._anchors).T).numpy()
+            ranks = self._products(doubled)
         ranks += self._squares
         return ranks if self._is_sorted else ranks.take(self._order, axis=1)
+
+    def _products(self, query: np.ndarray) -> np.ndarray:
+        """The product of one query, float32 [1, D], with every anchor, float32 [1, N], a few anchors at a time."""
+        count, dimensions = self._anchors.shape
+        step = max(1, NUMBERS_IN_ONE_THREAD // dimensions)
+        whole = count // step * step
+        products = np.empty((count, 1), np.float32)
+        np.matmul(
+            self._anchors[:whole].reshape(-1, step, dimensions), query.T, out=products[:whole].reshape(-1, step, 1)
+        )
+        np.matmul(self._anchors[whole:], query.T, out=products[whole:])
+        return products.T
 
     def _candidates(self, ranks: np.ndarray, embeddings: np.ndarray, k: int) -> Tuple[np.ndarray, np.ndarray]:
         """Rows and columns of the ranks that may be among the k smallest of their row, or smallest of their class."""
