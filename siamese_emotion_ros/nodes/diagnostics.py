@@ -122,7 +122,8 @@ class Vitals:
         lonely = now - self._last_face
         if faces_expected and lonely > LONELY:
             return WARN, f"no face for {lonely:.0f} s: is it dark, or the image upside down?"
-        return OK, self.excuse or "working"
+        idle = self._came == self._history[-2][1]
+        return OK, self.excuse if idle and self.excuse else "working"
 
 
 class DiagnosticsPublisher:

@@ -56,6 +56,7 @@ class EmotionEvaluator(StreamNode):
     def start(self) -> None:
         """Listen. What was heard before a deactivation still counts."""
         settings = self.settings
+        self.vitals.excuse = "no emotion comes: nobody is in view, or nobody looks"
         # Every answer counts, so nothing is thinned: the callbacks only append.
         self._heard = [self.subscription(EmotionStamped, "emotion", result_qos(depth=1000), self._hear)]
         if settings.truth_file:

@@ -10,6 +10,7 @@ from siamese_emotion_ros.nodes import image_source
 from siamese_emotion_ros.nodes.bag_player import BagPlayer
 from siamese_emotion_ros.nodes.conversions import image_message
 from siamese_emotion_ros.nodes.diagnostics import LONELY, SILENCE, Vitals
+from siamese_emotion_ros.nodes.emotion_evaluator import EmotionEvaluator
 from siamese_emotion_ros.nodes.emotion_overlay import EmotionOverlay
 from siamese_emotion_ros.nodes.face_crop import FaceCrop
 from siamese_emotion_ros.nodes.image_source import ImageSource
@@ -76,6 +77,7 @@ def test_silence_is_an_error_until_something_comes(stage):
 
 def test_silence_with_an_excuse_is_well(stage):
     stage.vitals.excuse = "clip.mp4 has ended"
+    assert stage.second()[:2] == (OK, "working")
     stage.now += 10 * SILENCE
     assert stage.second(images=0)[:2] == (OK, "clip.mp4 has ended")
 
@@ -203,6 +205,12 @@ def test_a_source_that_has_ended_is_well(graph, heard, tmp_path, portrait):
 def test_an_overlay_that_nobody_watches_is_well(graph, heard):
     node = graph.start(EmotionOverlay)
     graph.until(lambda: heard(node) and heard(node)[-1][1] == "nobody watches", "its excuse")
+    assert heard(node)[-1][0] == OK
+
+
+def test_an_evaluator_is_well_while_nobody_is_in_view(graph, heard):
+    node = graph.start(EmotionEvaluator)
+    graph.until(lambda: heard(node) and "nobody is in view" in heard(node)[-1][1], "its excuse")
     assert heard(node)[-1][0] == OK
 
 
