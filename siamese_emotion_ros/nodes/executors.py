@@ -1,4 +1,4 @@
-"""The threads that spin our nodes: frames in one, the services and timers of each node in one more, who waits apart."""
+"""The threads that spin our nodes: one for frames, one for services that wait for frames, one for the rest of each."""
 from __future__ import annotations
 
 import threading
