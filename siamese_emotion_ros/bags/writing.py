@@ -8,12 +8,12 @@ from typing import Any, Dict, Iterable, Iterator, List, Sequence, Tuple
 from siamese_emotion_ros.bags.decoding import EMOTION, typestore
 from siamese_emotion_ros.bags.reading import Bag, BagError, Topic
 
-#: (time of recording in nanoseconds, message of rosbags' types)
-Timed = Tuple[int, Any]
+#: Time of recording in nanoseconds, and a serialized EmotionStamped.
+Timed = Tuple[int, bytes]
 
 
 def write_with_results(path: Path, bag: Bag, topic: str, results: Iterable[Timed]) -> List[str]:
-    """Copy every message of `bag` and add EmotionStamped `results`, in the order of their times, on `topic`.
+    """Copy every message of `bag` and add `results` (see `emotion_message`), in the order of their times, on `topic`.
 
     Returns what had to be left out, in sentences. BagError when `path` exists, the recording has such a topic already,
     or the disk is full. A copy that is not finished is removed.
@@ -55,8 +55,8 @@ def write_with_results(path: Path, bag: Bag, topic: str, results: Iterable[Timed
 
 def emotion_message(
     stamp: int, frame_id: str, face: Any, face_count: int, answer: Any, classes: Sequence[str], ids: Tuple[str, str]
-) -> Any:
-    """What the node publishes for one face (of `faces.finder`), as rosbags' EmotionStamped.
+) -> bytes:
+    """What the node publishes for one face (of `faces.finder`), serialized.
 
     `ids` are model_id and gallery_id. latency is 0: how long a replay takes says nothing about the robot.
     """
@@ -64,7 +64,7 @@ def emotion_message(
 
     types = typestore().types
     time = types["builtin_interfaces/msg/Time"](sec=stamp // 1_000_000_000, nanosec=stamp % 1_000_000_000)
-    return types[EMOTION](
+    message = types[EMOTION](
         header=types["std_msgs/msg/Header"](stamp=time, frame_id=frame_id),
         face_id=face.face_id,
         face_count=face_count,
@@ -85,14 +85,14 @@ def emotion_message(
         gallery_version=1,
         latency=types["builtin_interfaces/msg/Duration"](sec=0, nanosec=0),
     )
+    return bytes(typestore().serialize_cdr(message, EMOTION))
 
 
 def _in_order(
     messages: Iterator[Any], topic: str, results: Iterable[Timed]
 ) -> Iterator[Tuple[str, int, Any]]:
     """Both streams as one; a result follows the recorded messages of its own time."""
-    waiting = [(time, bytes(typestore().serialize_cdr(message, EMOTION))) for time, message in results]
-    waiting.sort(key=lambda entry: entry[0])
+    waiting = sorted(results, key=lambda entry: entry[0])
     place = 0
     for name, time, data in messages:
         while place < len(waiting) and waiting[place][0] < time:

@@ -102,7 +102,7 @@ def _evaluate_bag(
         raise BagError(f"{results} exists already: choose another name for --results, or remove it")
     console, title = Console(highlight=False), path.resolve().name
     ids = (recognizer.model.fingerprint, recognizer.gallery.fingerprint)
-    answers: List[Tuple[int, Any]] = []
+    answers: List[Tuple[int, bytes]] = []
     with ExitStack() as closing:
         bag = closing.enter_context(Bag(path))
         topic = choose_image_topic(bag, image)

@@ -5,6 +5,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
+import cv2
 import numpy as np
 
 from siamese_emotion_ros.datasets.face_set import FaceSet, Skipped
@@ -14,6 +15,10 @@ from siamese_emotion_ros.recognition.emotions import EIGHT
 
 #: A delay beyond this is another clock, as when stamps are of a simulation [ns].
 LONGEST_DELAY = 60_000_000_000
+
+
+#: Longer side of the faces that are kept for the page, in pixels: an hour of one labelled face takes half a gigabyte.
+KEPT_SIDE = 64
 
 
 class Sighting(NamedTuple):
@@ -70,14 +75,14 @@ class Observations:
             if true is None:
                 self._without_truth.append(name)
                 continue
-            self._faces.append(face.crop)
+            self._faces.append(_thumbnail(face.crop))
             self._embeddings.append(embedding)
             self._labels.append(EIGHT.index(true))
             self._names.append(name)
             self._subjects.append(self._stretch_of(face.face_id, true))
 
     def queries(self) -> FaceSet:
-        """The faces whose true label is known, for `measure`; those without are in left_out.
+        """The faces whose true label is known, small, for `measure`; those without are in left_out.
 
         A subject is one stretch, a face under one true label: its pictures are nearly the same, so a bootstrap that
         drew them one by one would find intervals that are far too narrow.
@@ -193,6 +198,14 @@ class Observations:
         steps = np.diff(np.array(self.stamps, np.int64))
         forward: np.ndarray = steps[steps > 0]
         return forward
+
+
+def _thumbnail(face: np.ndarray) -> np.ndarray:
+    scale = KEPT_SIDE / max(face.shape)
+    if scale >= 1.0:
+        return face
+    size = (max(1, round(face.shape[1] * scale)), max(1, round(face.shape[0] * scale)))
+    return cv2.resize(face, size, interpolation=cv2.INTER_AREA)
 
 
 def milliseconds(nanoseconds: np.ndarray) -> Dict[str, float]:
