@@ -12,7 +12,6 @@ from sensor_msgs.msg import Image, RegionOfInterest
 from std_msgs.msg import Header
 
 from siamese_emotion_ros.drawing.overlay import EmotionMark
-from siamese_emotion_ros.faces.image_messages import image_from_message as image_from_message
 from siamese_emotion_ros.msg import EmotionStamped, FaceCrop, FaceCropArray
 
 # --- images out ---

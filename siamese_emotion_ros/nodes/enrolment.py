@@ -8,8 +8,8 @@ from typing import Any, Callable, List, Tuple
 
 import numpy as np
 
+from siamese_emotion_ros.faces.image_messages import image_from_message
 from siamese_emotion_ros.nodes.collection import CropCollector
-from siamese_emotion_ros.nodes.conversions import image_from_message
 from siamese_emotion_ros.nodes.executors import PatientGroup
 from siamese_emotion_ros.nodes.lifecycle import REFUSALS
 from siamese_emotion_ros.nodes.snapshots import Snapshot, build_snapshot

@@ -8,9 +8,10 @@ from typing import Any, Callable, Dict, List, Optional
 
 import torch
 
+from siamese_emotion_ros.faces.image_messages import image_from_message
 from siamese_emotion_ros.msg import EmotionStamped, FaceCropArray
 from siamese_emotion_ros.nodes.collection import CropCollector
-from siamese_emotion_ros.nodes.conversions import emotion_message, image_from_message, latency_since, nanoseconds
+from siamese_emotion_ros.nodes.conversions import emotion_message, latency_since, nanoseconds
 from siamese_emotion_ros.nodes.enrolment import EnrolmentServices
 from siamese_emotion_ros.nodes.lifecycle import AUTOSTART, Stream, StreamNode, result_qos, run
 from siamese_emotion_ros.nodes.parameters import START, UNCONFIGURED, Change, ParameterTable, Spec
