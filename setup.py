@@ -60,7 +60,7 @@ def long_description():
 
 
 def shipped_files():
-    """Return what colcon puts into share/siamese_emotion_ros, config/, models/ and msg/, as setuptools' data_files."""
+    """Return setuptools' data_files that put config/, models/ and msg/ where colcon puts them, into share/."""
     files = [path for top in ("config", "models", "msg") for path in sorted((ROOT / top).rglob("*")) if path.is_file()]
     return [
         (f"share/{PACKAGE}/{path.parent.relative_to(ROOT).as_posix()}", [path.relative_to(ROOT).as_posix()])
