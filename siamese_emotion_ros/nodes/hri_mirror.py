@@ -57,7 +57,7 @@ class HriMirror(StreamNode):
 
     def start(self) -> None:
         """Listen."""
-        self._time = TimeWatch()
+        self._time, self._faces = TimeWatch(), TrackedFaces()
         mailbox = Mailbox(WAITING)
         self.vitals.replaced = lambda: mailbox.replaced
         # One thread for both topics, as both make publishers.

@@ -34,11 +34,11 @@ class Humans:
         for face_id in face_ids:
             message.faces += self._make.of(stamp, [np.full((side, side), 200, np.uint8)], face_id).faces
         message.header = Header(stamp=Time(sec=stamp // 1000, nanosec=stamp % 1000 * 1_000_000), frame_id="eye")
-        before = len(self.tracked)
         self.faces.publish(message)
-        self.graph.until(lambda: len(self.tracked) > before, "a list of faces")
-        assert self.tracked[before].header == message.header
-        return list(self.tracked[before].ids)
+        self.graph.until(
+            lambda: any(listed.header == message.header for listed in self.tracked), "a list with the image's header"
+        )
+        return next(list(listed.ids) for listed in self.tracked if listed.header == message.header)
 
     def feel(self, stamp, face_id, label, confidence=0.75):
         header = Header(stamp=Time(sec=stamp // 1000, nanosec=stamp % 1000 * 1_000_000), frame_id="eye")
@@ -110,6 +110,15 @@ def test_who_is_gone_leaves_neither_an_id_nor_topics(graph, humans):
     graph.transition(humans.mirror, "deactivate")
     graph.until(lambda: not humans.topics(), "no topics")
     graph.until(lambda: humans.tracked and list(humans.tracked[-1].ids) == [], "an empty list")
+
+
+def test_it_goes_round_again(graph, humans):
+    humans.see(5000, 1)
+    for transition in ("deactivate", "cleanup", "configure", "activate"):
+        assert graph.transition(humans.mirror, transition)
+    graph.until(humans.faces.get_subscription_count, "the mirror to subscribe again")
+    (face_id,) = humans.see(1000, 1)
+    graph.until(lambda: {topic.split("/")[3] for topic in humans.topics()} == {face_id}, "the topics of one face")
 
 
 def test_time_that_jumps_back_brings_others(graph, humans):
