@@ -144,6 +144,7 @@ def write_gallery(path: PathLike, gallery: Gallery, half: bool = False) -> str:
         "k": str(gallery.k),
         "threshold": json.dumps(gallery.threshold),
         "sharpness": json.dumps(gallery.sharpness),
+        "doubt": json.dumps(gallery.doubt),
     }
     contiguous = {name: np.asarray(array, order="C") for name, array in tensors.items()}
     content = safetensors.numpy.save(contiguous, metadata)
@@ -175,6 +176,7 @@ def read_gallery(path: PathLike) -> Gallery:
             images=tensors.get("images"),
             # Galleries of the first release have none.
             sharpness=_json(metadata, "sharpness", (int, float)) if "sharpness" in metadata else 1.0,
+            doubt=_json(metadata, "doubt", (int, float)) if "doubt" in metadata else 0.0,
         )
     except ValueError as error:
         raise ArtifactError(f"{path}: {error}") from error

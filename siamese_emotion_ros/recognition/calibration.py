@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Callable
+from typing import Callable, Tuple
 
 import numpy as np
 
@@ -32,12 +32,12 @@ def threshold_keeping(share: float, gallery: Gallery, embeddings: np.ndarray, la
     return float(np.quantile(distances[right, 0], share))
 
 
-def sharpness_for(gallery: Gallery, embeddings: np.ndarray, labels: np.ndarray) -> float:
-    """The sharpness with which the winner's score is nearest to the probability that it is right.
+def certainty_for(gallery: Gallery, embeddings: np.ndarray, labels: np.ndarray) -> Tuple[float, float]:
+    """The sharpness and doubt with which the winner's score is nearest to the probability that it is right.
 
-    Of powers from 1/8 to 8, the one with the least mean squared difference (Brier score) between the score of the
-    winner and whether it is right. `embeddings` float32 [M, D] and `labels` int64 [M] are of faces that are not among
-    the anchors.
+    Of powers from 1/2 to 8 and doubts from 0 to 2, the pair with the least mean squared difference (Brier score)
+    between the winner's score and whether it is right. `embeddings` float32 [M, D] and `labels` int64 [M] are of faces that are
+    not among the anchors.
     """
     anchors = NearestAnchors(gallery.embeddings, gallery.labels, len(gallery.classes))
     distances, neighbors, _ = anchors.query(embeddings, gallery.k)
@@ -47,22 +47,23 @@ def sharpness_for(gallery: Gallery, embeddings: np.ndarray, labels: np.ndarray) 
     shares = np.stack([share for _, share in votes]).astype(np.float64)
     winners = np.array([winner for winner, _ in votes])
     right = winners == labels
-    powers = np.geomspace(1 / 8, 8, 97)
-
-    def misjudged(power: float) -> float:
-        scores = shares**power
-        confidence = scores[np.arange(len(scores)), winners] / scores.sum(axis=1)
-        return float(np.mean((confidence - right) ** 2))
-
-    return float(powers[np.argmin([misjudged(power) for power in powers])])
+    best, best_power, best_doubt = np.inf, 1.0, 0.0
+    for power in np.geomspace(1 / 2, 8, 33):
+        sharpened = shares**power
+        won, total = sharpened[np.arange(len(winners)), winners], sharpened.sum(axis=1)
+        for doubt in np.concatenate([[0.0], np.geomspace(0.001, 2, 48)]):
+            confidence = (won + doubt) / (total + doubt * shares.shape[1])
+            misjudged = float(np.mean((confidence - right) ** 2))
+            if misjudged < best:
+                best, best_power, best_doubt = misjudged, float(power), float(doubt)
+    return best_power, best_doubt
 
 
 def calibrated(gallery: Gallery, embeddings: np.ndarray, labels: np.ndarray, share: float) -> Gallery:
-    """The gallery with the threshold and the sharpness that `threshold_keeping` and `sharpness_for` find."""
-    return replace(
-        gallery, threshold=threshold_keeping(share, gallery, embeddings, labels),
-        sharpness=sharpness_for(gallery, embeddings, labels),
-    )
+    """The gallery with what `threshold_keeping` and `certainty_for` find on labelled faces that are not its anchors."""
+    sharpness, doubt = certainty_for(gallery, embeddings, labels)
+    threshold = threshold_keeping(share, gallery, embeddings, labels)
+    return replace(gallery, threshold=threshold, sharpness=sharpness, doubt=doubt)
 
 
 def carried_threshold(full: Gallery, condense: Callable[[np.ndarray], Gallery], seed: int = 0) -> float:

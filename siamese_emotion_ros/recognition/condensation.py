@@ -13,9 +13,6 @@ from siamese_emotion_ros.recognition.leave_one_out import decided_by_others
 #: Lengths that differ by less than this share are one: a network that scales its embeddings to length 1 made them.
 SAME_LENGTH = 1e-3
 
-#: Neighbours that vote among edited prototypes, at most.
-EDITED_K = 5
-
 
 def condense(
     gallery: Gallery, anchors: int, method: str = "random", seed: int = 0, balance: float = 0.0,
@@ -28,7 +25,7 @@ def condense(
     hart     condensed nearest neighbours: anchors that those kept so far would misname (Hart, 1968), among the clear
              ones. It ends with fewer when no mistake is left.
     kmeans   the means of each class's clusters, named `<class>/prototype<i>`, without images; needs scikit-learn.
-    edited   kmeans of the clear anchors only. What a large k averages out is gone then: k is EDITED_K at most.
+    edited   kmeans of the clear anchors only. What a large k averages out is gone then: a small one may do.
 
     Clear anchors are those that their own neighbours name rightly (Wilson, 1972), as `clear_anchors` finds them unless
     `clear`, bool [N], says so. The threshold stays as it is: calibrate it anew, since fewer anchors lie farther from a
@@ -38,8 +35,6 @@ def condense(
         raise ValueError(f"unknown condensation method {method!r}: expected one of {', '.join(METHODS)}")
     if method in EDITING:
         gallery = _keep_clear(gallery, clear_anchors(gallery) if clear is None else clear)
-    if method == "edited":
-        gallery = replace(gallery, k=min(gallery.k, EDITED_K))
     if method == "random":
         return gallery.select(draw(gallery.labels, len(gallery.classes), anchors, seed, balance))
     return _CONDENSED[method](gallery, shares(gallery.counts, anchors, balance), seed)

@@ -17,8 +17,8 @@ def merge(galleries: Sequence[Gallery], k: Optional[int] = None) -> Gallery:
     """The anchors of several galleries of one model, in their order, as one gallery.
 
     An anchor that an earlier gallery has already (the same embedding under the same label) is taken once. The classes
-    are those of the first, then what the others add; k is the first's unless it is given. Threshold and sharpness stay
-    when all have the same, since what was found for one set of anchors says nothing of another; images stay when all
+    are those of the first, then what the others add; k is the first's unless it is given. Threshold, sharpness and
+    doubt stay when all have the same, since what was found for one set of anchors says nothing of another; images stay when all
     have them, of one size. ValueError for galleries of different models, and for an anchor that two galleries label
     differently.
     """
@@ -38,7 +38,8 @@ def merge(galleries: Sequence[Gallery], k: Optional[int] = None) -> Gallery:
         for gallery, kept in zip(galleries, rows)
     ]
     thresholds = {gallery.threshold for gallery in galleries}
-    sharpnesses = {gallery.sharpness for gallery in galleries}
+    certainties = {(gallery.sharpness, gallery.doubt) for gallery in galleries}
+    sharpness, doubt = certainties.pop() if len(certainties) == 1 else (1.0, 0.0)
     shapes = {None if gallery.images is None else gallery.images.shape[1:] for gallery in galleries}
     with_images = len(shapes) == 1 and None not in shapes
     return Gallery(
@@ -49,7 +50,7 @@ def merge(galleries: Sequence[Gallery], k: Optional[int] = None) -> Gallery:
         model_fingerprint=first.model_fingerprint,
         k=first.k if k is None else k,
         threshold=thresholds.pop() if len(thresholds) == 1 else None,
-        sharpness=sharpnesses.pop() if len(sharpnesses) == 1 else 1.0,
+        sharpness=sharpness, doubt=doubt,
         images=np.concatenate([
             gallery.images[kept] for gallery, kept in zip(galleries, rows) if gallery.images is not None
         ]) if with_images else None,

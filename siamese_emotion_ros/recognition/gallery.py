@@ -28,8 +28,9 @@ class Gallery:
     model_fingerprint: the model that made the embeddings.
     k: neighbours that vote, 1..N.
     threshold: distance of the nearest anchor beyond which a face is unknown; None = never.
-    sharpness: a class's score is its share of the vote to this power, brought to sum 1; 1 = the plain share. Found by
-        calibration.sharpness_for, so that the winner's score is the probability that it is right.
+    sharpness, doubt: a class's score is its share of the vote to the power `sharpness`, plus `doubt`, all of them
+        brought to sum 1; 1 and 0 = the plain share. Found by calibration.certainty_for, so that the winner's score is the
+        probability that it is right: without doubt, k neighbours of one mind would leave none.
     images: optional uint8 [N, H, W] faces behind the anchors, from which another model can embed them anew.
     Raises ValueError, saying what was expected, for anything else.
     """
@@ -43,6 +44,7 @@ class Gallery:
     threshold: Optional[float] = None
     images: Optional[np.ndarray] = None
     sharpness: float = 1.0
+    doubt: float = 0.0
 
     def __post_init__(self) -> None:
         embeddings, labels = self.embeddings, self.labels
@@ -76,6 +78,8 @@ class Gallery:
             raise ValueError(f"threshold is {self.threshold}: expected a distance above 0, or none")
         if not 0 < self.sharpness < 100:
             raise ValueError(f"sharpness is {self.sharpness}: expected a power above 0 and below 100; 1 is neutral")
+        if not 0 <= self.doubt < 100:
+            raise ValueError(f"doubt is {self.doubt}: expected 0 (none) or more, and below 100")
         if self.images is not None and (
             self.images.dtype != np.uint8 or self.images.ndim != 3 or len(self.images) != len(embeddings)
             or 0 in self.images.shape
@@ -97,8 +101,8 @@ class Gallery:
         """SHA-256 (hex) over everything that decides an answer: anchors, labels, names, images, settings, model."""
         digest = hashlib.sha256()
         settings = [list(self.classes), list(self.names), self.model_fingerprint, self.k, self.threshold]
-        if self.sharpness != 1.0:
-            settings.append(self.sharpness)
+        if (self.sharpness, self.doubt) != (1.0, 0.0):
+            settings += [self.sharpness, self.doubt]
         digest.update(json.dumps(settings).encode())
         for array in (self.embeddings, self.labels) + (() if self.images is None else (self.images,)):
             digest.update(str(array.shape).encode())
@@ -161,7 +165,7 @@ def build_gallery(
 def reembed(gallery: Gallery, model: EmbeddingModel, progress: Optional[Progress] = None) -> Gallery:
     """The gallery for another model, embedded anew from the images it carries; ValueError when it carries none.
 
-    `progress` counts images. Threshold and sharpness are dropped: what one embedding
+    `progress` counts images. Threshold, sharpness and doubt are dropped: what one embedding
     space was found to need says nothing of another.
     """
     if gallery.images is None:
@@ -172,5 +176,5 @@ def reembed(gallery: Gallery, model: EmbeddingModel, progress: Optional[Progress
         )
     return replace(
         gallery, embeddings=embed_faces(model, gallery.images, progress), model_fingerprint=model.fingerprint,
-        threshold=None, sharpness=1.0,
+        threshold=None, sharpness=1.0, doubt=0.0,
     )

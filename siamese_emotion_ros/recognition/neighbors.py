@@ -152,20 +152,21 @@ class NearestAnchors:
 
 
 def majority_vote(
-    labels: np.ndarray, distances: np.ndarray, n_classes: int, sharpness: float = 1.0
+    labels: np.ndarray, distances: np.ndarray, n_classes: int, sharpness: float = 1.0, doubt: float = 0.0
 ) -> Tuple[int, np.ndarray]:
     """The class that most of k neighbours have, and every class's score.
 
     `labels` int64 [k] and `distances` [k] belong together. Among classes with equally many votes the one with the
     smaller summed distance wins. Returns the class index and the scores float32 [n_classes]: each class's share of the
-    vote to the power `sharpness`, brought to sum 1.
+    vote to the power `sharpness`, plus `doubt`, all brought to sum 1.
     """
     votes = np.bincount(labels, minlength=n_classes)
     summed = np.bincount(labels, weights=distances, minlength=n_classes)
     leaders = np.flatnonzero(votes == votes.max())
     winner = int(leaders[np.argmin(summed[leaders])])
     shares = (votes / np.float32(len(labels))).astype(np.float32)
-    if sharpness != 1.0:
+    if sharpness != 1.0 or doubt:
         shares **= np.float32(sharpness)
+        shares += np.float32(doubt)
         shares /= shares.sum()
     return winner, shares

@@ -97,7 +97,7 @@ class Recognizer:
         results = []
         for distances, anchors, class_distances in zip(*self._anchors.query(embeddings, self.k)):
             labels = gallery.labels[anchors]
-            winner, scores = majority_vote(labels, distances, len(gallery.classes), gallery.sharpness)
+            winner, scores = majority_vote(labels, distances, len(gallery.classes), gallery.sharpness, gallery.doubt)
             known = distances[0] <= self.threshold
             results.append(
                 Recognition(

@@ -30,7 +30,7 @@ def build(
     k: int = typer.Option(15, help="Neighbours that vote."),
     known_share: Optional[float] = typer.Option(
         None, help="Calibrate on the val faces: the threshold, so that this share of those named rightly stays known "
-        "(0.95), and the sharpness, so that confidence is the probability of being right."
+        "(0.95), and sharpness and doubt, so that confidence is the probability of being right."
     ),
     image_size: Optional[int] = typer.Option(
         None, help="Also store the faces, this many pixels square, so that the gallery can follow another model."

@@ -28,7 +28,7 @@ def calibrate(
     device: str = typer.Option("auto", help="auto, cpu, cuda or cuda:<n>."),
     force: bool = typer.Option(False, help="Overwrite OUTPUT."),
 ) -> None:
-    """Set the unknown threshold and the sharpness, so that confidence is the probability of being right."""
+    """Set the unknown threshold, and sharpness and doubt, so that confidence is the probability of being right."""
     with reported():
         faces = Source(dataset, root, split, options_of(option))
         _calibrate(file, model, faces, output, known_share, k, seed, device, force)

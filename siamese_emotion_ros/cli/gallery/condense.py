@@ -23,7 +23,7 @@ def condense(
     ),
     balance: float = typer.Option(0.0, help="0 keeps the emotions' proportions, 1 gives all equally many."),
     seed: int = typer.Option(0, help="Seed of all but herding."),
-    k: Optional[int] = typer.Option(None, help="Neighbours that vote. Default: the gallery's, 5 at most for edited."),
+    k: Optional[int] = typer.Option(None, help="Neighbours that vote. Default: the gallery's."),
     half: bool = typer.Option(False, help="Store float16 embeddings: half the size."),
     force: bool = typer.Option(False, help="Overwrite OUTPUT."),
 ) -> None:
@@ -76,8 +76,8 @@ def _condense(
     write_and_tell(console, output, condensed, half)
     if condensed.threshold is not None:
         console.print(f"the threshold was {full.threshold:.4g} among {len(full)} anchors")
-    if full.sharpness != 1:
-        console.print("the sharpness was found for the full gallery: `gallery calibrate` finds that of this one",
+    if (full.sharpness, full.doubt) != (1, 0):
+        console.print("sharpness and doubt are those of the full gallery: `gallery calibrate` finds this one's",
                       style="yellow")
     if full.images is not None and condensed.images is None:
         console.print("means of embeddings have no images: this gallery cannot follow another model", style="yellow")

@@ -32,8 +32,9 @@ def write_and_tell(console: Console, output: Path, gallery: Gallery, half: bool 
     console.print(anchors_table(gallery))
     known = "never unknown" if gallery.threshold is None else f"unknown beyond {gallery.threshold:.4g}"
     images = "embeddings only" if gallery.images is None else "with images"
-    sharpness = "" if gallery.sharpness == 1 else f", sharpness {gallery.sharpness:.3g}"
-    console.print(f"{len(gallery)} anchors, {images}, k {gallery.k}, {known}{sharpness}")
+    console.print(f"{len(gallery)} anchors, {images}, k {gallery.k}, {known}")
+    if (gallery.sharpness, gallery.doubt) != (1, 0):
+        console.print(f"confidence calibrated: sharpness {gallery.sharpness:.3g}, doubt {gallery.doubt:.3g}")
     console.print(f"for model {gallery.model_fingerprint[:12]}")
     console.print(f"wrote {output} ({output.stat().st_size / 1e6:.1f} MB, {fingerprint[:12]})", soft_wrap=True)
 
