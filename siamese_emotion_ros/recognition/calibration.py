@@ -35,9 +35,9 @@ def threshold_keeping(share: float, gallery: Gallery, embeddings: np.ndarray, la
 def certainty_for(gallery: Gallery, embeddings: np.ndarray, labels: np.ndarray) -> Tuple[float, float]:
     """The sharpness and doubt with which the winner's score is nearest to the probability that it is right.
 
-    Of powers from 1/2 to 8 and doubts from 0 to 2, the pair with the least mean squared difference (Brier score)
-    between the winner's score and whether it is right. `embeddings` float32 [M, D] and `labels` int64 [M] are of faces that are
-    not among the anchors.
+    Of powers from 1/16 to 8 and doubts from 0 to 2, the pair with the least mean squared difference (Brier score)
+    between the winner's score and whether it is right. `embeddings` float32 [M, D] and `labels` int64 [M] are of faces
+    that are not among the anchors.
     """
     anchors = NearestAnchors(gallery.embeddings, gallery.labels, len(gallery.classes))
     distances, neighbors, _ = anchors.query(embeddings, gallery.k)
@@ -48,7 +48,7 @@ def certainty_for(gallery: Gallery, embeddings: np.ndarray, labels: np.ndarray) 
     winners = np.array([winner for winner, _ in votes])
     right = winners == labels
     best, best_power, best_doubt = np.inf, 1.0, 0.0
-    for power in np.geomspace(1 / 2, 8, 33):
+    for power in np.geomspace(1 / 16, 8, 43):
         sharpened = shares**power
         won, total = sharpened[np.arange(len(winners)), winners], sharpened.sum(axis=1)
         for doubt in np.concatenate([[0.0], np.geomspace(0.001, 2, 48)]):

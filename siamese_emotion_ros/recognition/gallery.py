@@ -29,8 +29,8 @@ class Gallery:
     k: neighbours that vote, 1..N.
     threshold: distance of the nearest anchor beyond which a face is unknown; None = never.
     sharpness, doubt: a class's score is its share of the vote to the power `sharpness`, plus `doubt`, all of them
-        brought to sum 1; 1 and 0 = the plain share. Found by calibration.certainty_for, so that the winner's score is the
-        probability that it is right: without doubt, k neighbours of one mind would leave none.
+        brought to sum 1; 1 and 0 = the plain share. Found by calibration.certainty_for, so that the winner's score is
+        the probability that it is right: without doubt, k neighbours of one mind would leave none.
     images: optional uint8 [N, H, W] faces behind the anchors, from which another model can embed them anew.
     Raises ValueError, saying what was expected, for anything else.
     """
