@@ -19,8 +19,8 @@ def merge(galleries: Sequence[Gallery], k: Optional[int] = None) -> Gallery:
     An anchor that an earlier gallery has already (the same embedding under the same label) is taken once. The classes
     are those of the first, then what the others add; k is the first's unless it is given. Threshold, sharpness and
     doubt stay when all have the same, since what was found for one set of anchors says nothing of another; images stay
-    when all have them, of one size. ValueError for galleries of different models, and for an anchor that two galleries label
-    differently.
+    when all have them, of one size. ValueError for galleries of different models, and for an anchor that two galleries
+    label differently.
     """
     if not galleries:
         raise ValueError("there is no gallery to merge: name at least one")
