@@ -6,9 +6,9 @@ from pathlib import Path
 PACKAGE = "siamese_emotion_ros"
 
 #: What answers where nobody says otherwise, in the folder models.
-DEFAULT_MODEL = "paper_fer2013.safetensors"
+DEFAULT_MODEL = "compact_fer2013.safetensors"
 #: Its galleries, by the label set in the braces: seven, a or b.
-DEFAULT_GALLERIES = "paper_fer2013_{}.gallery.safetensors"
+DEFAULT_GALLERIES = "compact_fer2013_{}.gallery.safetensors"
 
 
 def shipped_root() -> Path:
