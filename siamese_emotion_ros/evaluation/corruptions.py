@@ -124,7 +124,7 @@ CORRUPTIONS: Dict[str, Corruption] = {
     "box too small": Corruption("{:.0%}", (0.05, 0.10, 0.15), _too_small),
     "rotated": Corruption("{:g} degrees", (10, 20, 30), _rotated),
     "turned": Corruption("{:.0%}", (0.1, 0.2, 0.3), _turned),
-    "blurred": Corruption("{:.0%} of its side", (0.015, 0.03, 0.045), _blurred),
+    "blurred": Corruption("{:.1%} of its side", (0.015, 0.03, 0.045), _blurred),
     "noisy": Corruption("deviation {:g}", (8, 16, 24), _noisy),
     "low light": Corruption("{:.0%}", (0.5, 0.25, 0.12), _dark),
     "over-exposed": Corruption("{:g} times", (1.5, 2.0, 2.5), _overexposed),
