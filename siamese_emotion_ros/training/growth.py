@@ -243,24 +243,31 @@ def _plot(state: GrowthState) -> bytes:
     figure = Figure(figsize=(9, 5), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    for start in STARTS:
-        _draw_start(axes, start, state.of_start(start))
+    for start, above in zip(STARTS, (False, False, True)):
+        _draw_start(axes, start, state.of_start(start), above)
     axes.axhline(state.stop_below, color="gray", linestyle="--", linewidth=1)
-    at_limit = (0.01, state.stop_below)
-    axes.annotate(f"limit {state.stop_below:.0%}", at_limit, xycoords=("axes fraction", "data"), va="bottom")
-    axes.set(xlabel="emotions", ylabel="top-1 by k-NN", title="Emotion growth", ylim=(0, 1.02))
+    axes.annotate(
+        f"limit {state.stop_below:.0%}", (0.99, state.stop_below), xycoords=("axes fraction", "data"), ha="right",
+        va="bottom", color="gray", fontsize=8,
+    )
+    lowest = min([stage.top1 for stage in state.stages] + [state.stop_below])
+    axes.set(xlabel="emotions", ylabel="top-1 by k-NN", title="Emotion growth", ylim=(max(0.0, lowest - 0.1), 1.0))
+    axes.margins(x=0.12)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.legend(title="start pair")
+    axes.legend(title="start pair", loc="lower left")
     image = io.BytesIO()
     figure.savefig(image, format="png", dpi=120)
     return image.getvalue()
 
 
-def _draw_start(axes: Axes, start: str, stages: Sequence[Stage]) -> None:
+def _draw_start(axes: Axes, start: str, stages: Sequence[Stage], above: bool) -> None:
+    """One line; the first pair is named in the legend, who joined beside the point, where no other line runs."""
     if not stages:
         return
     counts = [len(stage.classes) for stage in stages]
-    axes.plot(counts, [stage.top1 for stage in stages], marker="o", label=start)
-    for index, stage in enumerate(stages):
-        joined = " + ".join(stage.classes) if index == 0 else f"+ {stage.classes[-1]}"
-        axes.annotate(joined, (counts[index], stage.top1), textcoords="offset points", xytext=(6, 6), fontsize=8)
+    axes.plot(counts, [stage.top1 for stage in stages], marker="o", label=f"{start}: {' + '.join(stages[0].classes)}")
+    for count, stage in zip(counts[1:], stages[1:]):
+        axes.annotate(
+            f"+ {stage.classes[-1]}", (count, stage.top1), textcoords="offset points", xytext=(0, 8 if above else -8),
+            ha="center", va="bottom" if above else "top", fontsize=9,
+        )
