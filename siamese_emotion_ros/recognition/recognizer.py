@@ -7,10 +7,11 @@ from typing import List, Optional, Tuple
 
 import numpy as np
 
+from siamese_emotion_ros.recognition.approximate import anchors_for
 from siamese_emotion_ros.recognition.emotions import UNKNOWN
 from siamese_emotion_ros.recognition.gallery import Gallery
 from siamese_emotion_ros.recognition.model import EmbeddingModel
-from siamese_emotion_ros.recognition.neighbors import NearestAnchors, majority_vote
+from siamese_emotion_ros.recognition.neighbors import majority_vote
 from siamese_emotion_ros.recognition.preprocessing import Faces
 
 
@@ -19,11 +20,12 @@ class Settings:
     """How a vote is taken.
 
     k: neighbours that vote; None = the gallery's own. distance_threshold: a face whose nearest anchor is farther than
-    this is unknown; None = the gallery's own, infinity = never unknown.
+    this is unknown; None = the gallery's own, infinity = never unknown. search: one of approximate.SEARCHES.
     """
 
     k: Optional[int] = None
     distance_threshold: Optional[float] = None
+    search: str = "exact"
 
     def __post_init__(self) -> None:
         if self.distance_threshold is not None and not self.distance_threshold > 0:
@@ -78,7 +80,7 @@ class Recognizer:
         self.k = k
         threshold = gallery.threshold if settings.distance_threshold is None else settings.distance_threshold
         self.threshold = math.inf if threshold is None else float(threshold)
-        self._anchors = NearestAnchors(gallery.embeddings, gallery.labels, len(gallery.classes))
+        self._anchors = anchors_for(settings.search, gallery.embeddings, gallery.labels, len(gallery.classes))
 
     @property
     def classes(self) -> Tuple[str, ...]:

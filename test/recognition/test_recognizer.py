@@ -168,3 +168,12 @@ def test_a_device_that_is_not_there_is_refused(device):
 def test_an_unknown_precision_is_refused(model_path):
     with pytest.raises(ValueError, match="precision is 'int4': expected one of fp32, fp16"):
         EmbeddingModel.load(model_path, "cpu", "int4")
+
+
+def test_the_search_is_the_one_that_the_settings_name(model, gallery, faces):
+    pytest.importorskip("faiss")
+    exact, approximate = (Recognizer(model, gallery, Settings(search=name)) for name in ("exact", "approximate"))
+    for one, other in zip(exact.recognize(faces[:5]), approximate.recognize(faces[:5])):
+        assert one.neighbor_names[0] == other.neighbor_names[0]
+    with pytest.raises(ValueError, match="search is 'fast': expected one of exact, approximate"):
+        Recognizer(model, gallery, Settings(search="fast"))
