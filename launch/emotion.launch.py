@@ -21,7 +21,7 @@ SEPARATE = ("face_crop", "siamese_emotion")
 # argument -> (default, description, choices, parameter it sets unless it is empty)
 ARGUMENTS = {
     "source": ("", "Webcam (0), video, image or folder to publish; empty: a camera topic that exists.", (), "source"),
-    "loop": ("false", "Begin again at the end of the source.", ("true", "false"), "loop"),
+    "loop": ("", "Begin again at the end of the source; empty: as params_file says.", ("", "true", "false"), "loop"),
     "image": ("image_raw", "Topic of the camera's images, without the transport's name.", (), ""),
     "transport": (
         "", "raw or compressed; empty: as params_file says.", ("", "raw", "compressed"), "image_transport"),
@@ -38,7 +38,8 @@ ARGUMENTS = {
     "autostart": ("", "false: leave the transitions to a lifecycle manager; empty: as params_file says.",
                   ("", "true", "false"), "autostart"),
     "use_sim_time": (
-        "false", "Take the time from /clock, as with ros2 bag play --clock.", ("true", "false"), "use_sim_time"),
+        "", "Take the time from /clock, as with ros2 bag play --clock; empty: as params_file says.",
+        ("", "true", "false"), "use_sim_time"),
     "namespace": ("", "Namespace of all nodes and topics.", (), ""),
     "log_level": ("info", "debug, info, warn, error or fatal.", ("debug", "info", "warn", "error", "fatal"), ""),
 }

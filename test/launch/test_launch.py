@@ -141,7 +141,7 @@ def test_by_default_the_composed_pipeline_listens_to_a_camera():
     assert list(nodes) == ["emotion_pipeline"]
     pipeline = nodes["emotion_pipeline"]
     assert pipeline["file"] == f"{get_package_share_directory(PACKAGE)}/config/emotion.yaml"
-    assert pipeline["parameters"] == {"use_sim_time": False}
+    assert pipeline["parameters"] == {}, "what is not asked for stays as the parameter file says"
     assert pipeline["remappings"] == [("image_raw", "image_raw")]
     assert "--no-overlay" not in pipeline["arguments"]
 
@@ -180,7 +180,7 @@ def test_every_other_argument_reaches_every_node(composed):
         assert node["file"] == "/my.yaml"
         assert node["parameters"] == {
             "image_transport": "compressed", "device": "cpu", "model_path": "m", "gallery_path": "g",
-            "artifact_dirs": ("/a", "/b"), "use_sim_time": False,
+            "artifact_dirs": ("/a", "/b"),
         } or list(node["parameters"]["artifact_dirs"]) == ["/a", "/b"]
         assert node["remappings"] == [("image_raw", "/camera/color")]
         assert node["namespace"] == "robot"
