@@ -86,7 +86,7 @@ class EmbeddingModel:
             )
         self.backend = choose_backend(backend, self.device, precision)
         self._dtype = PRECISIONS[precision]
-        network = _network(stored)
+        network = load_network(stored)
         self._session: Optional[OnnxSession] = None
         if self.backend == "onnx":
             self._session = OnnxSession(serialize(network, stored.spec.input_size), threads)
@@ -138,7 +138,8 @@ class EmbeddingModel:
             self.embed_preprocessed(blank)
 
 
-def _network(stored: StoredModel) -> torch.nn.Module:
+def load_network(stored: StoredModel) -> torch.nn.Module:
+    """The network of a model file with its weights, for inference on the CPU; ArtifactError when they do not fit."""
     spec = stored.spec
     try:
         network = build_network(spec.architecture, spec.input_size, spec.embedding_dim).eval()

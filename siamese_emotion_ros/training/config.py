@@ -27,9 +27,15 @@ def option(
     low: Optional[float] = None,
     high: Optional[float] = None,
     choices: Optional[Sequence[str]] = None,
+    several: bool = False,
 ) -> Any:
-    """A field of a configuration section with its meaning and the values it may have (`low` and `high` included)."""
-    metadata = {"doc": doc, "low": low, "high": high, "choices": tuple(choices) if choices else None}
+    """A field of a configuration section with its meaning and the values it may have (`low` and `high` included).
+
+    A text that may name `several` things, separated by commas, may be written as a list, too.
+    """
+    metadata = {
+        "doc": doc, "low": low, "high": high, "choices": tuple(choices) if choices else None, "several": several,
+    }
     if isinstance(default, dict):
         return dataclasses.field(default_factory=dict, metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
@@ -42,7 +48,8 @@ class DataConfig:
     dataset: str = option("fer2013", "data set", choices=("fer2013", "ckplus", "kdef", "folder"))
     root: Optional[str] = option(None, "where your copy of the data set lies")
     options: Mapping[str, Any] = option({}, "further options of the data set's loader")
-    classes: str = option("seven", "label set (a, b, seven, eight) or emotions such as 'anger,happiness,neutral'")
+    classes: str = option("seven", "label set (a, b, seven, eight) or emotions such as 'anger,happiness,neutral'",
+                          several=True)
     split: str = option("official", "how the data set is split into train, val and test")
     votes: float = option(0.0, "share of the voters' distribution (FER+) in the labels learned from; 0 = single labels",
                           low=0.0, high=1.0)
@@ -76,6 +83,15 @@ class LossConfig:
     cross_entropy: float = option(0.0, "weight of cross-entropy on a classification head (0 = no head)", low=0.0)
     head: str = option("linear", "classification head: a linear layer, or a prototype per class on the unit sphere",
                        choices=("linear", "prototypes"))
+
+
+@dataclass(frozen=True)
+class DistillationConfig:
+    """Finished models that are asked about the faces of each batch; the classification head learns their answers."""
+
+    teachers: Optional[str] = option(None, "model files with a classification head over the classes", several=True)
+    weight: float = option(0.5, "share of the teachers' mean probabilities in what the head learns from",
+                           low=0.0, high=1.0)
 
 
 @dataclass(frozen=True)
@@ -170,6 +186,7 @@ class TrainingConfig:
     data: DataConfig = dataclasses.field(default_factory=DataConfig)
     network: NetworkConfig = dataclasses.field(default_factory=NetworkConfig)
     loss: LossConfig = dataclasses.field(default_factory=LossConfig)
+    distillation: DistillationConfig = dataclasses.field(default_factory=DistillationConfig)
     sampling: SamplingConfig = dataclasses.field(default_factory=SamplingConfig)
     augmentation: AugmentationConfig = dataclasses.field(default_factory=AugmentationConfig)
     optimizer: OptimizerConfig = dataclasses.field(default_factory=OptimizerConfig)
@@ -240,6 +257,11 @@ def _check_agreement(config: TrainingConfig) -> None:
     if config.network.architecture not in NETWORKS:
         raise ConfigError(
             f"network.architecture is {config.network.architecture!r}: expected one of {', '.join(sorted(NETWORKS))}"
+        )
+    if config.distillation.teachers and loss.cross_entropy == 0:
+        raise ConfigError(
+            "distillation.teachers give probabilities, which the classification head learns from, but there is none: "
+            "set loss.cross_entropy above 0"
         )
     if config.stage == "head" and config.network.init_from is None:
         raise ConfigError("stage head trains over a finished network: set network.init_from to its model.safetensors")

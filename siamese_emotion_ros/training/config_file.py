@@ -114,7 +114,7 @@ def _value(value: Any, hint: Any, rule: Mapping[str, Any], key: str) -> Any:
         return None
     if kind is float and isinstance(value, (int, str)) and not isinstance(value, bool):
         value = _float(value)  # YAML 1.1 reads 1e-4 as text
-    if kind is str and isinstance(value, list) and key == "data.classes":
+    if kind is str and isinstance(value, list) and rule["several"]:
         value = ",".join(str(item) for item in value)
     wanted = dict if typing.get_origin(kind) is not None else kind
     if not isinstance(value, wanted) or (wanted is int and isinstance(value, bool)):

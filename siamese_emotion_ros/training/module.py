@@ -16,6 +16,7 @@ from siamese_emotion_ros.training.augmentation import Augmentation, generator_fo
 from siamese_emotion_ros.training.averaging import AveragedNetwork
 from siamese_emotion_ros.training.config import OptimizerConfig, TrainingConfig
 from siamese_emotion_ros.training.data import Batch, Probe, scale
+from siamese_emotion_ros.training.distillation import Teachers
 from siamese_emotion_ros.training.losses import make_loss
 from siamese_emotion_ros.training.prototypes import Prototypes
 from siamese_emotion_ros.training.scoring import neighbor_scores
@@ -42,6 +43,11 @@ class SiameseModule(pl.LightningModule):
         self.head: Optional[nn.Module] = None
         if config.loss.cross_entropy > 0:
             self.head = _head(config)
+        #: The models that are asked about each batch, where the configuration names any.
+        self.teachers: Optional[Teachers] = None
+        if config.distillation.teachers:
+            paths = config.distillation.teachers.split(",")
+            self.teachers = Teachers(paths, config.classes, config.network.input_size)
         self.averaged: Optional[AveragedNetwork] = None
         self.averaged_head: Optional[AveragedNetwork] = None
         self._augment = Augmentation(config.augmentation)
@@ -82,6 +88,8 @@ class SiameseModule(pl.LightningModule):
         labels = targets if self.distance_loss.takes_soft_labels else batch.labels
         loss = self.config.loss.weight * self.distance_loss(embeddings, labels, self._rows(batch))
         if self.head is not None:
+            if self.teachers is not None:
+                targets = self._with_teachers(targets, faces)
             loss = loss + self.config.loss.cross_entropy * F.cross_entropy(self.head(embeddings).float(), targets)
         if not torch.isfinite(loss):
             raise DivergedError(
@@ -90,6 +98,13 @@ class SiameseModule(pl.LightningModule):
             )
         self.log("train_loss", loss.detach(), prog_bar=True, batch_size=len(faces))
         return loss
+
+    def _with_teachers(self, targets: Tensor, faces: Tensor) -> Tensor:
+        """`targets` (int64 [N] or float32 [N, C]) mixed with what the teachers say of `faces`, float32 [N, C]."""
+        assert self.teachers is not None
+        if targets.dim() == 1:
+            targets = F.one_hot(targets, len(self.config.classes)).float()
+        return torch.lerp(targets, self.teachers(faces), self.config.distillation.weight)
 
     def _rows(self, batch: Batch) -> Optional[Tensor]:
         if self._rows_per_tuple == 1:

@@ -61,6 +61,9 @@ def train(
     sampler = BatchSampler(data.labels.numpy()[data.train], config.sampling, config.trainer.seed, world_size)
     loader = BatchLoader(data, sampler)
     module = SiameseModule(config, sampler.rows_per_tuple, sampler.steps * config.trainer.epochs)
+    provenance = dict(data.provenance)
+    if module.teachers is not None:
+        provenance["teachers"] = ", ".join(module.teachers.fingerprints)
     if config.network.init_from is not None and checkpoint is None:
         carry_over(Path(config.network.init_from), module.network, config.network)
     module.start_averaging()
@@ -73,7 +76,7 @@ def train(
     finished = not recorder.interrupted
     fingerprint = None
     if trainer.is_global_zero:
-        fingerprint = export(config, data, folder, recorder)
+        fingerprint = export(config, provenance, folder, recorder)
     return TrainingResult(
         model=folder / MODEL if fingerprint else None,
         fingerprint=fingerprint,
@@ -107,7 +110,9 @@ def open_run(config: TrainingConfig, folder: Path, resume: bool) -> Optional[Pat
     return None
 
 
-def export(config: TrainingConfig, data: TrainingData, folder: Path, recorder: RunRecorder) -> Optional[str]:
+def export(
+    config: TrainingConfig, provenance: Mapping[str, str], folder: Path, recorder: RunRecorder
+) -> Optional[str]:
     """Write the folder's model.safetensors from its best (or last) checkpoint; None when there is none yet."""
     source = folder / (BEST if config.trainer.export == "best" else LAST)
     if not source.is_file():
@@ -115,7 +120,7 @@ def export(config: TrainingConfig, data: TrainingData, folder: Path, recorder: R
     if not source.is_file():
         return None
     checkpoint = torch.load(str(source), map_location="cpu", weights_only=True)
-    provenance = {**data.provenance, **_run_provenance(config, checkpoint, recorder)}
+    provenance = {**provenance, **_run_provenance(config, checkpoint, recorder)}
     network = config.network
     state = exported_state(checkpoint["state_dict"])
     spec = ModelSpec(

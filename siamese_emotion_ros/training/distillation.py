@@ -1,0 +1,73 @@
+"""Finished models as teachers of another: their answers to the very faces that the student sees."""
+from __future__ import annotations
+
+from typing import List, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from siamese_emotion_ros.recognition.artifacts import HEAD_BIAS, HEAD_WEIGHT, ArtifactError, read_model
+from siamese_emotion_ros.recognition.model import load_network
+from siamese_emotion_ros.training.config import ConfigError
+from siamese_emotion_ros.training.data import scale
+
+
+class Teachers:
+    """One or more models with a classification head, asked together (Hinton et al. 2015).
+
+    A teacher knows of a blurred, covered or turned face what can still be told from it, where a label says the same of
+    every copy; it is therefore asked about the augmented face itself (Beyer et al. 2022, "consistent teaching").
+    Not an nn.Module: the weights of teachers belong into no checkpoint of the student.
+    """
+
+    def __init__(self, paths: Sequence[str], classes: Sequence[str], input_size: int) -> None:
+        """Read the model files; ConfigError for one that has no head over `classes` or another input size."""
+        self._members = [_Teacher(path, classes, input_size) for path in paths]
+        #: Fingerprints of the models, as the student's provenance names them.
+        self.fingerprints: List[str] = [member.fingerprint for member in self._members]
+
+    @torch.no_grad()
+    def __call__(self, faces: Tensor) -> Tensor:
+        """The mean of the teachers' probabilities, float32 [N, C], of faces [N, 1, S, S] in 0..255."""
+        return torch.stack([member(faces) for member in self._members]).mean(dim=0)
+
+
+class _Teacher:
+    def __init__(self, path: str, classes: Sequence[str], input_size: int) -> None:
+        try:
+            stored = read_model(path)
+            network = load_network(stored)
+        except ArtifactError as error:
+            raise ConfigError(f"distillation.teachers: {error}") from error
+        spec = stored.spec
+        missing = [name for name in classes if name not in spec.head_classes]
+        if missing:
+            raise ConfigError(
+                f"distillation.teachers: {path} has no classification head over {', '.join(missing)} (it has "
+                f"{', '.join(spec.head_classes) or 'none'}): train it with loss.cross_entropy on these classes"
+            )
+        if spec.input_size != input_size:
+            raise ConfigError(
+                f"distillation.teachers: {path} takes faces of {spec.input_size} pixels, this run's have {input_size}: "
+                "set network.input_size to the same"
+            )
+        # A teacher of more emotions is asked about those of the student alone.
+        columns = [spec.head_classes.index(name) for name in classes]
+        self.fingerprint = stored.fingerprint
+        self._scaling = spec.scaling
+        self._network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._weight = torch.from_numpy(stored.weights[HEAD_WEIGHT].astype(np.float32)[columns])
+        self._bias = torch.from_numpy(stored.weights[HEAD_BIAS].astype(np.float32)[columns])
+        self._device = torch.device("cpu")
+
+    def __call__(self, faces: Tensor) -> Tensor:
+        if faces.device != self._device:
+            self._device = faces.device
+            self._network.to(faces.device)
+            self._weight, self._bias = self._weight.to(faces.device), self._bias.to(faces.device)
+        inputs = scale(faces, self._scaling).contiguous(memory_format=torch.channels_last)
+        embeddings = self._network(inputs).float()
+        with torch.autocast(faces.device.type, enabled=False):
+            return functional.linear(embeddings, self._weight, self._bias).softmax(dim=1)

@@ -1,0 +1,79 @@
+"""A student that learns from finished models instead of labels."""
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from siamese_emotion_ros.recognition.artifacts import read_model
+from siamese_emotion_ros.recognition.model import EmbeddingModel
+from siamese_emotion_ros.training.config import ConfigError
+from siamese_emotion_ros.training.distillation import Teachers
+from siamese_emotion_ros.training.train import train
+
+HEAD = ("loss.name=supervised_contrastive", "loss.cross_entropy=1.0", "optimizer.lr=5e-3", "trainer.export=last")
+
+
+def run(tiny, folder, *overrides, data=None):
+    return train(tiny.make_config(*overrides), data or tiny.make_data(), folder, progress_bar=False)
+
+
+@pytest.fixture(scope="module")
+def teacher(tiny, tmp_path_factory):
+    return run(tiny, tmp_path_factory.mktemp("teacher"), *HEAD, "trainer.epochs=12").model
+
+
+def head_accuracy(path, data):
+    model = EmbeddingModel.load(path, "cpu")
+    weight, bias = model.head
+    decided = (model.embed(list(data.faces[data.val, 0].numpy())) @ weight.T + bias).argmax(axis=1)
+    return (decided == data.labels.numpy()[data.val]).mean()
+
+
+@pytest.mark.parametrize("weight, learns", [(1.0, True), (0.0, False)])
+def test_a_student_learns_what_its_teacher_knows_and_its_labels_do_not(tiny, teacher, tmp_path, weight, learns):
+    data = tiny.make_data()
+    misled = dataclasses.replace(data, labels=(data.labels + 1) % len(tiny.CLASSES))
+    result = run(tiny, tmp_path, *HEAD, "loss.weight=0", "trainer.epochs=16", f"distillation.teachers={teacher}",
+                 f"distillation.weight={weight}", data=misled)
+    assert (head_accuracy(result.model, data) > 0.8) == learns
+
+
+def test_the_student_names_its_teachers_and_carries_none_of_their_weights(tiny, teacher, tmp_path):
+    result = run(tiny, tmp_path, *HEAD, "trainer.epochs=1", f"distillation.teachers=[{teacher}, {teacher}]")
+    fingerprint = read_model(teacher).fingerprint
+    student = read_model(result.model)
+    assert student.spec.provenance["teachers"] == f"{fingerprint}, {fingerprint}"
+    checkpoint = torch.load(tmp_path / "last.ckpt", weights_only=True)["state_dict"]
+    assert {name.split(".")[0] for name in checkpoint} == {"network", "head", "averaged", "averaged_head"}
+
+
+def test_teachers_answer_with_the_mean_of_their_probabilities(tiny, teacher, tmp_path):
+    other = run(tiny, tmp_path, *HEAD, "trainer.epochs=2", "trainer.seed=1").model
+    faces = tiny.make_data().faces[:6].float()
+    first, second = (Teachers([str(path)], tiny.CLASSES, tiny.SIDE)(faces) for path in (teacher, other))
+    both = Teachers([str(teacher), str(other)], tiny.CLASSES, tiny.SIDE)(faces)
+    torch.testing.assert_close(both, (first + second) / 2)
+    np.testing.assert_allclose(both.sum(dim=1), 1, rtol=1e-6)
+
+
+def test_a_teacher_of_more_emotions_is_asked_about_the_students(tiny, teacher):
+    faces = tiny.make_data().faces[:6].float()
+    every = Teachers([str(teacher)], tiny.CLASSES, tiny.SIDE)(faces)
+    two = Teachers([str(teacher)], ("neutral", "anger"), tiny.SIDE)(faces)
+    expected = every[:, [2, 0]]
+    torch.testing.assert_close(two, expected / expected.sum(dim=1, keepdim=True))
+
+
+def test_unsuitable_teachers_are_refused(tiny, teacher, tmp_path):
+    headless = run(tiny, tmp_path / "headless", "trainer.epochs=1").model
+    with pytest.raises(ConfigError, match="no classification head over anger, happiness, neutral .it has none."):
+        run(tiny, tmp_path / "a", *HEAD, f"distillation.teachers={headless}")
+    with pytest.raises(ConfigError, match="takes faces of 16 pixels, this run's have 20"):
+        Teachers([str(teacher)], tiny.CLASSES, 20)
+    with pytest.raises(ConfigError, match="distillation.teachers: .*missing.safetensors"):
+        run(tiny, tmp_path / "b", *HEAD, "distillation.teachers=missing.safetensors")
+    with pytest.raises(ConfigError, match="which the classification head learns from, but there is none"):
+        tiny.make_config(f"distillation.teachers={teacher}")
