@@ -76,9 +76,18 @@ def _recognizer(
     from siamese_emotion_ros.shipped import shipped_path
 
     settings = Settings(k, threshold)
-    embedder = EmbeddingModel.load(model or shipped_path("models", DEFAULT_MODEL), device)
+    embedder = EmbeddingModel.load(model or shipped_path("models", DEFAULT_MODEL), device, backend="auto")
     anchors = read_gallery(gallery or shipped_path("models", DEFAULT_GALLERIES.format("seven")))
     return Recognizer(embedder, anchors, settings)
+
+
+def _one_thread_each() -> None:
+    """Have OpenCV and torch work in the threads that call them: the steps of a replay keep the cores busy already."""
+    import cv2
+    import torch
+
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
 
 
 def _evaluate_bag(
@@ -100,6 +109,7 @@ def _evaluate_bag(
 
     if results is not None and results.exists():
         raise BagError(f"{results} exists already: choose another name for --results, or remove it")
+    _one_thread_each()
     console, title = Console(highlight=False), path.resolve().name
     ids = (recognizer.model.fingerprint, recognizer.gallery.fingerprint)
     answers: List[Tuple[int, bytes]] = []

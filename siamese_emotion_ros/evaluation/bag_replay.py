@@ -15,8 +15,8 @@ from siamese_emotion_ros.faces.finder import Face, FaceFinder
 from siamese_emotion_ros.faces.image_messages import image_from_message
 from siamese_emotion_ros.recognition.recognizer import Recognition, Recognizer
 
-#: Frames that are ready before they are asked for: enough to keep two cores busy, little memory.
-AHEAD = 8
+#: Frames that are ready before they are asked for, at each step: enough to keep the cores busy, little memory.
+AHEAD = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +38,10 @@ class Frame:
 class Replay:
     """Goes through the images of a topic in the order of their recording.
 
+    Reading, searching and recognising have a thread each, so that a frame is searched while the one before is
+    recognised; numpy, OpenCV, the detectors and the networks work without Python's lock. Each step takes the frames in
+    their order, so that the answers do not depend on how the threads run.
+
     unreadable: how many images were left out, by reason. jumps_back: how often a stamp was earlier than the one before;
     tracking starts again there, as it does in the node.
     """
@@ -52,6 +56,9 @@ class Replay:
 
     def frames(self) -> Iterator[Frame]:
         """Every readable image with its faces and their answers."""
+        return ahead(lambda: self._recognized())
+
+    def _recognized(self) -> Iterator[Frame]:
         for stamp, recorded, frame_id, image, faces in ahead(lambda: self._searched()):
             # Recognizer.recognize() in its two halves, as the report wants the embeddings too.
             embeddings = self._embeddings([face.crop for face in faces])
