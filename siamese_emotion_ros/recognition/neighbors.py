@@ -10,18 +10,31 @@ import torch
 #: A longer query is answered in parts of at most this many rows …
 QUERIES_AT_ONCE = 256
 
-#: … and of at most this many distances, which bounds its memory (64 MB of float32).
-DISTANCES_AT_ONCE = 1 << 24
+#: … and of at most this many distances, which bounds its memory (32 MB of float32, of which a query takes three).
+DISTANCES_AT_ONCE = 1 << 23
 
 #: So many differences of coordinates are measured at a time (16 MB of float32).
 DIFFERENCES_AT_ONCE = 1 << 22
 
+#: Up to so many pairs of a face and an anchor, measuring all takes no longer than finding out which are near.
+PAIRS_MEASURED = 256
+
 #: Anchors that caches do not hold [bytes]: one face is compared with them fastest as they stream by (einsum).
-LARGER_THAN_CACHE = 1 << 24
+LARGER_THAN_CACHE = 1 << 23
 
 #: OpenBLAS takes a second thread for the product of a vector and a matrix from 9,216 numbers on. Products of fewer stay
 #: in the thread that asked; more would wait for cores on which something else runs.
 NUMBERS_IN_ONE_THREAD = 9215
+
+#: Faces of one frame, at most; more are a data set's, and all threads of torch may work on them.
+FACES_OF_A_FRAME = 16
+
+#: The product of a frame's faces and some anchors takes so many multiplications: up to 262,144 OpenBLAS stays in the
+#: thread that asked, and so few numbers it multiplies where they lie, without copying the anchors first.
+MULTIPLICATIONS_AT_ONCE = 1 << 17
+
+#: The k-th smallest rank is bounded by the minima of so many columns of ranks for each of the k.
+COLUMNS_FOR_EACH = 8
 
 #: Largest relative error of a float32 operation.
 ROUNDING = float(np.finfo(np.float32).eps) / 2
@@ -30,9 +43,9 @@ ROUNDING = float(np.finfo(np.float32).eps) / 2
 class NearestAnchors:
     """The anchors of a gallery, laid out once so that a query costs one matrix product and a look at the nearest.
 
-    Squared distances are ranked as |a|^2 - 2 q.a (|q|^2 is the same for every anchor). That loses digits when a query
-    lies almost on an anchor, so every anchor whose rank is within the rounding error of being among the nearest is
-    measured again as |q - a|, and the answer is chosen by these distances: it is that of measuring all.
+    Half squared distances are ranked as |a|^2 / 2 - q.a (|q|^2 is the same for every anchor). That loses digits when a
+    query lies almost on an anchor, so every anchor whose rank is within the rounding error of being among the nearest
+    is measured again as |q - a|, and the answer is chosen by these distances: it is that of measuring all.
 
     The embeddings are not copied; what is kept beside them takes 12 bytes an anchor.
     """
@@ -40,23 +53,22 @@ class NearestAnchors:
     def __init__(self, embeddings: np.ndarray, labels: np.ndarray, n_classes: int) -> None:
         """`embeddings` float32 [N, D] and `labels` int64 [N], each label in 0..n_classes-1 and each class present."""
         self._anchors = np.ascontiguousarray(embeddings, np.float32)
-        self._n_classes = n_classes
-        self._squares = np.einsum("nd,nd->n", self._anchors, self._anchors)
-        self._longest = math.sqrt(self._squares.max())
-        # Ranks are looked at class by class, and each class in blocks: blocks without a near anchor are passed over by
-        # their minimum. Their number grows like the root of that of the anchors.
+        count, dimensions = self._anchors.shape
+        squares = np.einsum("nd,nd->n", self._anchors, self._anchors)
+        self._longest = math.sqrt(squares.max())
+        self._half_squares = np.multiply(squares, np.float32(0.5), out=squares)
+        # Sums of D products are off by D roundings at most: the ranks of two anchors by that share of
+        # |a|^2 / 2 + |q||a|, and their measured squares each by that share of themselves.
+        self._error = np.float32(2 * (dimensions + 2) * ROUNDING)
+        # Classes are looked at as slices of the ranks in this order.
         self._order = np.argsort(labels, kind="stable")
         self._is_sorted = bool((np.diff(self._order) == 1).all())
         edges = np.searchsorted(labels[self._order], np.arange(n_classes + 1))
-        self._block = max(1, math.isqrt(len(self._anchors)) // 4)
-        blocks = [np.arange(start, end, self._block) for start, end in zip(edges[:-1], edges[1:])]
-        self._block_starts = np.concatenate(blocks)
-        self._block_ends = np.append(self._block_starts[1:], len(self._anchors))
-        sizes = [len(starts) for starts in blocks]
-        self._block_class = np.repeat(np.arange(n_classes), sizes)
-        self._class_blocks = np.concatenate([[0], np.cumsum(sizes)[:-1]])
-        self._class_starts = edges[:-1]
-        self._within_block = np.arange(self._block)
+        self._class_starts, self._class_sizes = edges[:-1], np.diff(edges)
+        self._step = max(1, NUMBERS_IN_ONE_THREAD // dimensions)
+        whole = count // self._step * self._step
+        self._slices = self._anchors[:whole].reshape(-1, self._step, dimensions)
+        self._remainder = self._anchors[whole:]
 
     def __len__(self) -> int:
         return len(self._anchors)
@@ -70,74 +82,101 @@ class NearestAnchors:
         """
         if not 1 <= k <= len(self):
             raise ValueError(f"k is {k}: expected 1 to {len(self)}, the number of anchors")
+        if not len(embeddings):
+            n_classes = len(self._class_starts)
+            return np.empty((0, k), np.float32), np.empty((0, k), np.int64), np.empty((0, n_classes), np.float32)
+        if len(embeddings) * len(self) <= PAIRS_MEASURED:
+            return self._nearest_of_all(embeddings, k)
         rows = max(1, min(QUERIES_AT_ONCE, DISTANCES_AT_ONCE // len(self)))
         if len(embeddings) <= rows:
-            return self._query(embeddings, k)
-        parts = [self._query(embeddings[start : start + rows], k) for start in range(0, len(embeddings), rows)]
+            return self._nearest_of_candidates(embeddings, k)
+        parts = [
+            self._nearest_of_candidates(embeddings[start : start + rows], k)
+            for start in range(0, len(embeddings), rows)
+        ]
         distances, indices, class_distances = (np.concatenate(column) for column in zip(*parts))
         return distances, indices, class_distances
 
-    def _query(self, embeddings: np.ndarray, k: int) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
-        n_queries, n_classes = len(embeddings), self._n_classes
-        if not n_queries:
-            return np.empty((0, k), np.float32), np.empty((0, k), np.int64), np.empty((0, n_classes), np.float32)
-        rows, columns = self._candidates(self._ranks(embeddings), embeddings, k)
-        anchors = self._order.take(columns)
+    def _nearest_of_all(self, embeddings: np.ndarray, k: int) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The answer by its definition: every anchor is measured."""
+        differences = self._anchors - embeddings[:, None]
+        squares = np.einsum("mnd,mnd->mn", differences, differences)
+        distances = np.sqrt(squares, out=squares)
+        class_distances = np.minimum.reduceat(distances.take(self._order, axis=1), self._class_starts, axis=1)
+        nearest = distances.argsort(axis=1, kind="stable")[:, :k]
+        first_places = np.arange(0, distances.size, len(self))[:, None]
+        return distances.take(nearest + first_places), nearest, class_distances
+
+    def _nearest_of_candidates(self, embeddings: np.ndarray, k: int) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The same answer, of those anchors that may be in it."""
+        n_queries, count = len(embeddings), len(self)
+        places = self._candidates(self._ranks(embeddings), embeddings, k)
+        rows = places // count
+        anchors = self._order.take(places - rows * count)
         distances = self._measure(embeddings, rows, anchors)
         # Candidates come query by query and class by class, and no class of any query is without one.
-        places = rows * len(self) + columns
-        class_places = (np.arange(n_queries)[:, None] * len(self) + self._class_starts).ravel()
-        of_class = places.searchsorted(class_places)
-        class_distances = np.minimum.reduceat(distances, of_class).reshape(n_queries, n_classes)
+        class_places = np.arange(0, n_queries * count, count)[:, None] + self._class_starts
+        of_class = places.searchsorted(class_places.ravel())
+        class_distances = np.minimum.reduceat(distances, of_class).reshape(class_places.shape)
         nearest_first = np.lexsort((anchors, distances, rows))
-        chosen = nearest_first[of_class[::n_classes, None] + np.arange(k)]
-        return distances[chosen], anchors[chosen], class_distances
+        chosen = nearest_first.take(of_class[:: class_places.shape[1], None] + np.arange(k))
+        return distances.take(chosen), anchors.take(chosen), class_distances
 
     def _ranks(self, embeddings: np.ndarray) -> np.ndarray:
-        """|a|^2 - 2 q.a of every query and anchor, float32 [M, N], the anchors class by class."""
-        doubled = embeddings * np.float32(-2.0)
-        if len(embeddings) > 1:
-            # By torch, in the threads that have just embedded the faces.
-            ranks = torch.mm(torch.from_numpy(doubled), torch.from_numpy(self._anchors).T).numpy()
+        """|a|^2 / 2 - q.a of every query and anchor, float32 [M, N]."""
+        if len(embeddings) > FACES_OF_A_FRAME:
+            products = torch.mm(torch.from_numpy(embeddings), torch.from_numpy(self._anchors).T).numpy()
+        elif len(embeddings) > 1:
+            products = self._products_of_faces(embeddings)
         elif self._anchors.nbytes > LARGER_THAN_CACHE:
-            ranks = np.einsum("nd,d->n", self._anchors, doubled[0])[None]
+            products = np.einsum("nd,d->n", self._anchors, embeddings[0])[None]
         else:
-            ranks = self._products(doubled)
-        ranks += self._squares
-        return ranks if self._is_sorted else ranks.take(self._order, axis=1)
+            products = self._products_of_face(embeddings[0])
+        return np.subtract(self._half_squares, products, out=products)
 
-    def _products(self, query: np.ndarray) -> np.ndarray:
-        """The product of one query, float32 [1, D], with every anchor, float32 [1, N], a few anchors at a time."""
-        count, dimensions = self._anchors.shape
-        step = max(1, NUMBERS_IN_ONE_THREAD // dimensions)
+    def _products_of_face(self, embedding: np.ndarray) -> np.ndarray:
+        """The product of one query, float32 [D], with every anchor, float32 [1, N], a few anchors at a time."""
+        products = np.empty((1, len(self)), np.float32)
+        whole = len(self) - len(self._remainder)
+        if whole:
+            np.matmul(self._slices, embedding, out=products[0, :whole].reshape(-1, self._step))
+        np.matmul(self._remainder, embedding, out=products[0, whole:])
+        return products
+
+    def _products_of_faces(self, embeddings: np.ndarray) -> np.ndarray:
+        """The product of a few queries, float32 [M, D], with every anchor, float32 [M, N], a few anchors at a time."""
+        (n_queries, dimensions), count = embeddings.shape, len(self)
+        products = np.empty((n_queries, count), np.float32)
+        step = max(1, MULTIPLICATIONS_AT_ONCE // embeddings.size)
         whole = count // step * step
-        products = np.empty((count, 1), np.float32)
-        np.matmul(
-            self._anchors[:whole].reshape(-1, step, dimensions), query.T, out=products[:whole].reshape(-1, step, 1)
-        )
-        np.matmul(self._anchors[whole:], query.T, out=products[whole:])
-        return products.T
+        if whole:
+            slices = self._anchors[:whole].reshape(-1, step, dimensions).transpose(0, 2, 1)
+            into = products[:, :whole].reshape(n_queries, -1, step).transpose(1, 0, 2)
+            np.matmul(embeddings, slices, out=into)
+        np.matmul(embeddings, self._anchors[whole:].T, out=products[:, whole:])
+        return products
 
-    def _candidates(self, ranks: np.ndarray, embeddings: np.ndarray, k: int) -> Tuple[np.ndarray, np.ndarray]:
-        """Rows and columns of the ranks that may be among the k smallest of their row, or smallest of their class."""
-        smallest = ranks if self._block == 1 else np.minimum.reduceat(ranks, self._block_starts, axis=1)
-        of_class = np.minimum.reduceat(smallest, self._class_blocks, axis=1)
-        # As k blocks have a minimum up to this, k anchors have a rank up to this.
-        among = smallest if k <= smallest.shape[1] else ranks
-        limit = np.maximum(of_class, np.partition(among, k - 1, axis=1)[:, k - 1 : k])
-        # Sums of D products are off by D roundings at most: the ranks of two anchors by that share of |a|^2 + 2|q||a|,
-        # and their measured squares each by that share of themselves, which are limit + |q|^2.
-        reach = math.sqrt(np.einsum("md,md->m", embeddings, embeddings).max()) + self._longest
-        limit += np.float32(2 * (embeddings.shape[1] + 2) * ROUNDING) * (limit + np.float32(reach * reach))
+    def _candidates(self, ranks: np.ndarray, embeddings: np.ndarray, k: int) -> np.ndarray:
+        """Places, int64 ascending, of the ranks that may be among the k smallest of their row, or smallest of a class.
+
+        They are counted through the rows, in each of which the anchors now come class by class.
+        """
+        n_queries, count = ranks.shape
+        by_class = ranks if self._is_sorted else ranks.take(self._order, axis=1)
+        limits = np.minimum.reduceat(by_class, self._class_starts, axis=1)
+        # As k of the columns have a minimum up to this, k anchors have a rank up to this.
+        columns = COLUMNS_FOR_EACH * k
+        deep = count // columns
+        if deep > 1:
+            table = ranks[:, : deep * columns].reshape(n_queries, deep, columns)
+            ranks = np.minimum.reduce(table, axis=1)
+        np.maximum(limits, np.partition(ranks, k - 1, axis=1)[:, k - 1 : k], out=limits)
+        flat = embeddings.ravel()
+        reach = math.sqrt(flat.dot(flat)) + self._longest
+        limits += self._error * (limits + np.float32(reach * reach))
         # Not "<=": beside a query that is NaN everything is a candidate, and it is answered with NaN.
-        rows, blocks = (~(smallest > limit.take(self._block_class, axis=1))).nonzero()
-        if self._block == 1:
-            return rows, blocks
-        columns = self._block_starts.take(blocks)[:, None] + self._within_block
-        inside = columns < self._block_ends.take(blocks)[:, None]
-        near = ranks.take(rows[:, None] * len(self) + columns, mode="clip")
-        hit, place = (inside & ~(near > limit[rows, self._block_class.take(blocks)][:, None])).nonzero()
-        return rows.take(hit), columns[hit, place]
+        beyond = by_class > np.repeat(limits, self._class_sizes, axis=1)
+        return np.logical_not(beyond, out=beyond).ravel().nonzero()[0]
 
     def _measure(self, embeddings: np.ndarray, rows: np.ndarray, anchors: np.ndarray) -> np.ndarray:
         """|q - a| of the pairs of a query and an anchor, float32."""

@@ -59,6 +59,27 @@ def test_whole_numbers_with_many_ties_are_answered_exactly(seed, dimensions, ext
     np.testing.assert_allclose(np.square(class_distances), of_class, rtol=1e-6)
 
 
+@pytest.mark.parametrize("n_queries", [1, 2, neighbors.FACES_OF_A_FRAME, neighbors.FACES_OF_A_FRAME + 1])
+@pytest.mark.parametrize("count", [3, 70, 1500])
+def test_however_anchors_and_faces_are_multiplied_the_answer_is_the_definitions(n_queries, count):
+    """As many dimensions as a model has, so that anchors are multiplied in slices, with and without a remainder."""
+    random = np.random.default_rng(count + n_queries)
+    labels = random.permutation(np.arange(count) % 3)
+    anchors = random.integers(-2, 3, (count, 128))
+    queries = random.integers(-2, 3, (n_queries, 128))
+    k = min(30, count)
+    nearest = NearestAnchors(anchors.astype(np.float32), labels, 3)
+
+    distances, indices, class_distances = nearest.query(queries.astype(np.float32), k)
+
+    squares = np.square(queries[:, None] - anchors[None]).sum(axis=2)
+    expected = np.argsort(squares, axis=1, kind="stable")[:, :k]
+    np.testing.assert_array_equal(indices, expected)
+    np.testing.assert_allclose(np.square(distances), np.take_along_axis(squares, expected, axis=1), rtol=1e-6)
+    of_class = np.stack([squares[:, labels == label].min(axis=1) for label in range(3)], axis=1)
+    np.testing.assert_allclose(np.square(class_distances), of_class, rtol=1e-6)
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10_000), st.floats(0, 1e4), st.integers(1, 30))
 def test_neighbours_are_told_apart_where_their_ranks_are_not(seed, far, k):
