@@ -24,38 +24,43 @@ def benchmark_knn(
     approximate_from: int = typer.Option(
         50_000, min=0, help="Measure the approximate search, and its recall, from so many anchors on; 0: never."
     ),
+    approximate: str = typer.Option("ivf", help="Which approximate search: ivf or hnsw."),
     json_file: Optional[Path] = typer.Option(None, "--json", help="Write the figures to this file as well."),
 ) -> None:
     """Measure the exact search of anchors against faiss IndexFlatL2 in turn, and the approximate one; needs faiss."""
     with reported():
-        _benchmark_knn(sizes, faces, k, dimensions, repeats, threads, approximate_from, json_file)
+        _benchmark_knn(sizes, faces, k, dimensions, repeats, threads, approximate_from, approximate, json_file)
 
 
 def _benchmark_knn(
     sizes: str, faces: str, k: int, dimensions: int, repeats: int, threads: int, approximate_from: int,
-    json_file: Optional[Path],
+    approximate: str, json_file: Optional[Path],
 ) -> None:
     import json
 
     from rich.console import Console
 
     from siamese_emotion_ros.evaluation.search_speed import measure_searches
+    from siamese_emotion_ros.recognition.approximate import SEARCHES
     from siamese_emotion_ros.recognition.artifacts import write_atomically
 
+    if approximate not in SEARCHES[1:]:
+        raise ValueError(f"--approximate is {approximate!r}: expected {' or '.join(SEARCHES[1:])}")
     console = Console(highlight=False)
     with console.status("starting") as status:
         costs = measure_searches(
             _numbers(sizes, "--sizes"), _numbers(faces, "--faces"), k, dimensions, repeats, threads,
-            approximate_from or None, status.update,
+            approximate_from or None, approximate, status.update,
         )
-    console.print(_table(costs, k, dimensions, threads))
+    console.print(_table(costs, k, dimensions, threads, approximate))
     if json_file is not None:
-        facts = {"k": k, "dimensions": dimensions, "threads": threads, "costs": [cost._asdict() for cost in costs]}
+        facts = {"k": k, "dimensions": dimensions, "threads": threads, "approximate": approximate}
+        facts["costs"] = [cost._asdict() for cost in costs]
         write_atomically(json_file, (json.dumps(facts, indent=1) + "\n").encode())
         console.print(f"wrote {json_file}", soft_wrap=True)
 
 
-def _table(costs: List[SearchCost], k: int, dimensions: int, threads: int) -> RenderableType:
+def _table(costs: List[SearchCost], k: int, dimensions: int, threads: int, approximate: str) -> RenderableType:
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text
@@ -65,7 +70,7 @@ def _table(costs: List[SearchCost], k: int, dimensions: int, threads: int) -> Re
         title=f"{k} nearest of anchors in {dimensions} dimensions; {threads} thread{'s' * (threads > 1)}, {clock} time",
         title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim",
     )
-    for name in ("anchors", "faces", "exact", "faiss flat", "exact / faiss", "memory", "approximate", "recall"):
+    for name in ("anchors", "faces", "exact", "faiss flat", "exact / faiss", "memory", approximate, "recall"):
         table.add_column(name, justify="right", no_wrap=True)
     before = None
     for cost in costs:

@@ -75,13 +75,14 @@ def measure_searches(
     repeats: int = 25,
     threads: int = 1,
     approximate_from: Optional[int] = None,
+    approximate: str = "ivf",
     told: Callable[[str], None] = lambda what: None,
 ) -> List[SearchCost]:
     """One row for each size and number of faces at once. `told` is called with what is being done.
 
     With one thread the clock is that of the thread, which other work on the machine hardly moves; with more it is the
-    wall's. The approximate search is measured from `approximate_from` anchors on (None = never). ModuleNotFoundError
-    where faiss is missing; ValueError for a size that has no room for every class and k.
+    wall's. The `approximate` search (ivf or hnsw) is measured from `approximate_from` anchors on (None = never).
+    ModuleNotFoundError where faiss is missing; ValueError for a size that has no room for every class and k.
     """
     import faiss
     import torch
@@ -109,12 +110,12 @@ def measure_searches(
             costs.append(SearchCost(size, count, 1000 * ours, 1000 * faiss_s, ratio, memory, None, None))
         del index
         if approximate_from is not None and size >= approximate_from:
-            told(f"finding cells for {size:,} anchors")
-            approximate = ApproximateAnchors(embeddings, labels, N_CLASSES)
-            wanted, found = exact.query(queries, k)[1], approximate.query(queries, k)[1]
+            told(f"laying out {size:,} anchors for {approximate}")
+            searched = ApproximateAnchors(embeddings, labels, N_CLASSES, approximate)
+            wanted, found = exact.query(queries, k)[1], searched.query(queries, k)[1]
             recall = float(np.mean([np.isin(one, other).mean() for one, other in zip(wanted, found)]))
             for place, count in enumerate(faces):
-                times = _in_turn((approximate.query,), queries[:count], k, repeats, clock)
+                times = _in_turn((searched.query,), queries[:count], k, repeats, clock)
                 costs[place] = costs[place]._replace(approximate_ms=1000 * float(np.median(times)), recall=recall)
         rows += costs
     return rows

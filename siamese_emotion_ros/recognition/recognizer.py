@@ -7,7 +7,7 @@ from typing import List, Optional, Tuple
 
 import numpy as np
 
-from siamese_emotion_ros.recognition.approximate import anchors_for
+from siamese_emotion_ros.recognition.approximate import ApproximateAnchors, anchors_for, measured_recall
 from siamese_emotion_ros.recognition.emotions import UNKNOWN
 from siamese_emotion_ros.recognition.gallery import Gallery
 from siamese_emotion_ros.recognition.model import EmbeddingModel
@@ -80,7 +80,12 @@ class Recognizer:
         self.k = k
         threshold = gallery.threshold if settings.distance_threshold is None else settings.distance_threshold
         self.threshold = math.inf if threshold is None else float(threshold)
-        self._anchors = anchors_for(settings.search, gallery.embeddings, gallery.labels, len(gallery.classes))
+        everything = gallery.embeddings, gallery.labels, len(gallery.classes)
+        self._anchors = anchors_for(settings.search, *everything)
+        #: The share 0..1 of the k nearest anchors that the search finds; 1 where it is exact.
+        self.recall = 1.0
+        if isinstance(self._anchors, ApproximateAnchors):
+            self.recall = measured_recall(self._anchors, *everything, k)
 
     @property
     def classes(self) -> Tuple[str, ...]:

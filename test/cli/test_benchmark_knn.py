@@ -16,13 +16,14 @@ def run(*arguments):
     return CliRunner().invoke(app, ["benchmark-knn", *map(str, arguments)], env={"COLUMNS": "120"})
 
 
-def test_every_size_is_measured_for_every_number_of_faces(tmp_path):
+@pytest.mark.parametrize("approximate", ["ivf", "hnsw"])
+def test_every_size_is_measured_for_every_number_of_faces(tmp_path, approximate):
     pytest.importorskip("faiss")
     output = tmp_path / "knn.json"
     result = run("--sizes", "64,300", "--faces", "1,3", "--k", "5", "--dimensions", "16", "--repeats", "3",
-                 "--approximate-from", "300", "--json", output)
+                 "--approximate-from", "300", "--approximate", approximate, "--json", output)
     assert result.exit_code == 0, result.output
-    assert "exact / faiss" in result.output
+    assert "exact / faiss" in result.output and f"{approximate}  recall" in result.output
     costs = json.loads(output.read_text())["costs"]
     assert [(cost["anchors"], cost["faces"]) for cost in costs] == [(64, 1), (64, 3), (300, 1), (300, 3)]
     for cost in costs:
@@ -35,7 +36,7 @@ def test_every_size_is_measured_for_every_number_of_faces(tmp_path):
 @pytest.mark.parametrize(
     "arguments, reason",
     [(("--sizes", "5"), "5 anchors: at least 15 are needed"), (("--sizes", "many"), "--sizes is 'many'"),
-     (("--faces", "0"), "--faces is '0'")],
+     (("--faces", "0"), "--faces is '0'"), (("--approximate", "fast"), "expected ivf or hnsw")],
 )
 def test_sizes_that_cannot_be_are_refused(arguments, reason):
     pytest.importorskip("faiss")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from siamese_emotion_ros.recognition import approximate
-from siamese_emotion_ros.recognition.approximate import ApproximateAnchors, anchors_for
+from siamese_emotion_ros.recognition.approximate import ApproximateAnchors, anchors_for, measured_recall
 from siamese_emotion_ros.recognition.neighbors import NearestAnchors
 
 
@@ -23,13 +23,17 @@ def anchors():
     return clustered(6000, 1)
 
 
-def test_it_finds_nearly_all_and_never_a_nearer_one(anchors, monkeypatch):
+SEARCHES = pytest.mark.parametrize("search", ["ivf", "hnsw"])
+
+
+@SEARCHES
+def test_it_finds_nearly_all_and_never_a_nearer_one(anchors, monkeypatch, search):
     pytest.importorskip("faiss")
-    monkeypatch.setattr(approximate, "FEWEST_FOR_CELLS", 500)
+    monkeypatch.setattr(approximate, "FEWEST_TO_APPROXIMATE", 500)
     embeddings, labels = anchors
     queries, _ = clustered(200, 2)
     exact = NearestAnchors(embeddings, labels, 3).query(queries, 10)
-    found = ApproximateAnchors(embeddings, labels, 3).query(queries, 10)
+    found = ApproximateAnchors(embeddings, labels, 3, search).query(queries, 10)
     recall = np.mean([len(set(one) & set(other)) / 10 for one, other in zip(exact[1], found[1])])
     assert recall > 0.9
     assert (found[0] >= exact[0] - 1e-4).all()
@@ -42,28 +46,49 @@ def test_it_finds_nearly_all_and_never_a_nearer_one(anchors, monkeypatch):
         assert np.mean(np.isclose(found[2][:, label], nearest, atol=1e-3)) > 0.9
 
 
-def test_a_small_gallery_is_answered_exactly(anchors):
+@SEARCHES
+def test_a_small_gallery_is_answered_exactly(anchors, search):
     pytest.importorskip("faiss")
     embeddings, labels = anchors
     queries, _ = clustered(20, 3)
     for one, other in zip(NearestAnchors(embeddings, labels, 3).query(queries, 7),
-                          anchors_for("approximate", embeddings, labels, 3).query(queries, 7)):
+                          anchors_for(search, embeddings, labels, 3).query(queries, 7)):
         np.testing.assert_allclose(one, other, atol=2e-3)
 
 
-def test_all_anchors_can_be_asked_for(anchors, monkeypatch):
+@SEARCHES
+def test_all_anchors_can_be_asked_for(anchors, monkeypatch, search):
     pytest.importorskip("faiss")
-    monkeypatch.setattr(approximate, "FEWEST_FOR_CELLS", 500)
+    monkeypatch.setattr(approximate, "FEWEST_TO_APPROXIMATE", 500)
     embeddings, labels = anchors
-    _, indices, _ = ApproximateAnchors(embeddings, labels, 3).query(embeddings[:2], len(embeddings))
+    _, indices, _ = ApproximateAnchors(embeddings, labels, 3, search).query(embeddings[:2], len(embeddings))
     assert all(sorted(row) == list(range(len(embeddings))) for row in indices.tolist())
+
+
+@SEARCHES
+def test_the_recall_is_the_share_of_the_other_anchors_that_are_found(anchors, monkeypatch, search):
+    pytest.importorskip("faiss")
+    embeddings, labels = anchors
+    whole = ApproximateAnchors(embeddings, labels, 3, search)
+    assert measured_recall(whole, embeddings, labels, 3, 10) == 1, "each class is measured whole"
+    monkeypatch.setattr(approximate, "FEWEST_TO_APPROXIMATE", 500)
+    for name, value in (("FEWEST_PROBED", 1), ("PROBED_SHARE", 0), ("FEWEST_KEPT", 1), ("KEPT_FOR_EACH", 0)):
+        monkeypatch.setattr(approximate, name, value)
+    hasty = ApproximateAnchors(embeddings, labels, 3, search)
+    recall = measured_recall(hasty, embeddings, labels, 3, 10)
+    sample = np.arange(0, 6000, 30)
+    wanted, found = (who.query(embeddings[sample], 11)[1] for who in (NearestAnchors(embeddings, labels, 3), hasty))
+    own = np.mean([len(set(one) & set(other)) - (row in other) for row, one, other in zip(sample, wanted, found)]) / 10
+    assert recall < 1 and recall == pytest.approx(own, abs=0.06)
+    assert measured_recall(whole, embeddings[:1], labels[:1], 3, 10) == 1
 
 
 def test_a_search_that_cannot_be_is_refused(anchors, monkeypatch):
     embeddings, labels = anchors
-    with pytest.raises(ValueError, match="search is 'fast': expected one of exact, approximate"):
+    with pytest.raises(ValueError, match="search is 'fast': expected one of exact, ivf, hnsw"):
         anchors_for("fast", embeddings, labels, 3)
     monkeypatch.setitem(sys.modules, "faiss", None)
-    with pytest.raises(ValueError, match="needs faiss: pip install"):
-        anchors_for("approximate", embeddings, labels, 3)
+    for search in ("ivf", "hnsw"):
+        with pytest.raises(ValueError, match=f"search is '{search}', which needs faiss: pip install"):
+            anchors_for(search, embeddings, labels, 3)
     assert anchors_for("exact", embeddings, labels, 3).query(embeddings[:1], 1)[1][0, 0] == 0

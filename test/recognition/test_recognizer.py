@@ -172,8 +172,9 @@ def test_an_unknown_precision_is_refused(model_path):
 
 def test_the_search_is_the_one_that_the_settings_name(model, gallery, faces):
     pytest.importorskip("faiss")
-    exact, approximate = (Recognizer(model, gallery, Settings(search=name)) for name in ("exact", "approximate"))
-    for one, other in zip(exact.recognize(faces[:5]), approximate.recognize(faces[:5])):
-        assert one.neighbor_names[0] == other.neighbor_names[0]
-    with pytest.raises(ValueError, match="search is 'fast': expected one of exact, approximate"):
+    exact, ivf, hnsw = (Recognizer(model, gallery, Settings(search=name)) for name in ("exact", "ivf", "hnsw"))
+    for one, *others in zip(*(recognizer.recognize(faces[:5]) for recognizer in (exact, ivf, hnsw))):
+        assert [other.neighbor_names[0] for other in others] == 2 * [one.neighbor_names[0]]
+    assert exact.recall == ivf.recall == hnsw.recall == 1, "so few anchors are all measured"
+    with pytest.raises(ValueError, match="search is 'fast': expected one of exact, ivf, hnsw"):
         Recognizer(model, gallery, Settings(search="fast"))
