@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import List
 
 PACKAGE = "siamese_emotion_ros"
 
@@ -27,3 +28,11 @@ def shipped_root() -> Path:
 def shipped_path(*parts: str) -> Path:
     """A shipped file or folder, such as shipped_path("models", DEFAULT_MODEL); it need not exist."""
     return shipped_root().joinpath(*parts)
+
+
+def shipped_models() -> List[str]:
+    """The folder of the models that come with the package, as a list for the parameter artifact_dirs."""
+    try:
+        return [str(shipped_path("models"))]
+    except FileNotFoundError:
+        return ["models"]  # configure will say that nothing is there

@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from itertools import islice
+from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional
 
 import numpy as np
@@ -19,12 +20,14 @@ from siamese_emotion_ros.bags.reading import Bag, BagError, BagMessage, Topic
 from siamese_emotion_ros.faces.image_messages import image_from_message
 from siamese_emotion_ros.nodes.conversions import image_message
 from siamese_emotion_ros.nodes.lifecycle import AUTOSTART, StreamNode, result_qos, run
-from siamese_emotion_ros.nodes.parameters import UNCONFIGURED, Change, ParameterTable, Spec
+from siamese_emotion_ros.nodes.parameters import START, UNCONFIGURED, Change, ParameterTable, Spec
 from siamese_emotion_ros.nodes.sources import UNTOLD_RATE, Source
 
 PARAMETERS = ParameterTable("bag_player", [
     Spec("bag", "", "Folder of a rosbag2 recording (sqlite3 or mcap), or a .db3 or .mcap file of one.",
-         changes=UNCONFIGURED),
+         changes=UNCONFIGURED, folder="bag_dir"),
+    Spec("bag_dir", "", "Folder that `bag` may be set to recordings of; empty: only to what it was at the start.",
+         changes=START),
     Spec("image", "", "Recorded topic that is published as `image_raw`; empty: the only one with images.",
          changes=UNCONFIGURED),
     Spec("others", "", "More recorded topics, separated by commas, each published under its recorded name.",
@@ -59,7 +62,7 @@ class BagPlayer(StreamNode):
         """Open the recording and offer its topics."""
         if not settings.bag.strip():
             raise BagError("bag is empty: set it to the folder of a rosbag2 recording")
-        self._bag = Bag(settings.bag)
+        self._bag = Bag(Path(settings.bag).expanduser())
         for sentence in self._bag.damage:
             self.get_logger().warning(sentence)
         self._image = choose_image_topic(self._bag, settings.image or None)

@@ -35,6 +35,7 @@ from siamese_emotion_ros.nodes.recorder import Recording, RecordingError, Seen
 from siamese_emotion_ros.nodes.sources import Source, SourceError, open_source
 from siamese_emotion_ros.nodes.stream import Mailbox, Worker
 from siamese_emotion_ros.nodes.terminal import quit_by_key, quit_by_signal, shown
+from siamese_emotion_ros.shipped import shipped_models
 
 #: Memory that images on their way may take, all queues together [bytes]: a slow machine loses no frame of a short clip.
 QUEUE_BYTES = 600 * 1024 * 1024
@@ -304,8 +305,6 @@ def _start(
             pipeline[f"{name}_path"] = str(Path(given).resolve()) if Path(given).exists() else given
     folders = [str(Path(given).resolve().parent) for given in (options.model, options.gallery) if Path(given).exists()]
     if folders:
-        from siamese_emotion_ros.nodes.siamese_emotion import shipped_models
-
         pipeline["artifact_dirs"] = sorted(set(folders)) + shipped_models()
     if not source.live:
         # Every frame of a file counts: reliable topics, and queues that hold what a slow machine has not come to.

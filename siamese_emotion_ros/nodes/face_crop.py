@@ -13,8 +13,9 @@ from siamese_emotion_ros.faces.image_messages import image_from_message
 from siamese_emotion_ros.msg import FaceCropArray
 from siamese_emotion_ros.nodes.conversions import faces_message, nanoseconds
 from siamese_emotion_ros.nodes.lifecycle import AUTOSTART, Stream, StreamNode, result_qos, run, sensor_qos
-from siamese_emotion_ros.nodes.parameters import UNCONFIGURED, Change, ParameterTable, Spec
+from siamese_emotion_ros.nodes.parameters import START, UNCONFIGURED, Change, ParameterTable, Spec
 from siamese_emotion_ros.nodes.stream import TimeWatch
+from siamese_emotion_ros.shipped import shipped_models
 
 TRANSPORT = Spec(
     "image_transport", "raw", "Subscribe `image_raw` (raw) or `image_raw/compressed` (compressed).",
@@ -26,7 +27,10 @@ PARAMETERS = ParameterTable("face_crop", [
     Spec("detector", "auto", "Face detector; auto takes the best one present.",
          choices=DETECTORS, changes=UNCONFIGURED),
     Spec("detector_model", "", "YuNet .onnx file, which the detector yunet needs and auto prefers.",
-         changes=UNCONFIGURED),
+         changes=UNCONFIGURED, folder="artifact_dirs"),
+    Spec("artifact_dirs", shipped_models,
+         "Folders that `detector_model` may be set to files of, besides what it was at the start.",
+         changes=START, shown="the package's `models`"),
     Spec("detection_width", FinderSettings.detection_width,
          "Longer side of the copy of the image that is searched; smaller is faster and loses small faces [pixels].",
          low=32, high=4096),

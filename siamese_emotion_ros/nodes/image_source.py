@@ -12,12 +12,15 @@ from std_msgs.msg import Bool, Header
 
 from siamese_emotion_ros.nodes.conversions import ReusedImage
 from siamese_emotion_ros.nodes.lifecycle import AUTOSTART, StreamNode, result_qos, run
-from siamese_emotion_ros.nodes.parameters import UNCONFIGURED, Change, ParameterTable, Spec
+from siamese_emotion_ros.nodes.parameters import START, UNCONFIGURED, Change, ParameterTable, Spec
 from siamese_emotion_ros.nodes.sources import Source, SourceError, open_source, webcam_index
 
 PARAMETERS = ParameterTable("image_source", [
     Spec("source", "0", "Webcam (`0` or `/dev/video0`), video file, image file or folder of images.",
-         changes=UNCONFIGURED),
+         changes=UNCONFIGURED, folder="source_dir", names_file=lambda source: webcam_index(source) is None),
+    Spec("source_dir", "",
+         "Folder that `source` may be set to files of; empty: only to webcams and to what it was at the start.",
+         changes=START),
     Spec("rate", 0.0, "Images per second; 0.0 is the source's own (10 for images).", low=0.0, high=240.0),
     Spec("loop", False, "Begin again at the end of a video, folder or image."),
     Spec("frame_id", "camera", "frame_id of every image."),

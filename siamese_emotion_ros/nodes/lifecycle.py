@@ -52,6 +52,7 @@ class StreamNode(LifecycleNode):
         super().__init__(table.node_name, **kwargs)
         self._table = table
         self._refusals = table.declare(self)
+        self._files_at_start = table.files(self)
         self._throttle = Throttle()
         #: What the streams count, for /diagnostics.
         self.vitals = Vitals()
@@ -223,7 +224,7 @@ class StreamNode(LifecycleNode):
         """Check a request to set parameters and put it into effect, or answer with the reason and change nothing."""
         configured = self.settings is not None
         try:
-            change = self._table.changed(self, parameters, configured)
+            change = self._table.changed(self, parameters, configured, self._files_at_start)
             if change.names and configured:
                 self.change(change)
                 self.settings = change.settings

@@ -10,6 +10,8 @@ from rclpy.exceptions import ParameterException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
+from siamese_emotion_ros.nodes.folders import lies_in, place_of
+
 Value = Union[bool, int, float, str, List[str]]
 
 #: When a parameter may change: at any time; only while the node is unconfigured; or never after the start.
@@ -35,6 +37,8 @@ class Spec:
     default: bool, int, float, str or a list of str, or a function that gives it. low, high: both ends allowed.
     choices: the only values allowed. changes: ANY_TIME, UNCONFIGURED or START. check: raises ValueError with the
     reason for a value that the range and choices cannot describe. shown: the default as documentation prints it.
+    folder: for a text that names a file, the parameter with the folder or folders that the file has to lie in, unless
+    it is the one of the start, which whoever started the node chose. names_file: which texts name one.
     """
 
     name: str
@@ -46,6 +50,8 @@ class Spec:
     changes: str = ANY_TIME
     check: Optional[Callable[[Any], object]] = None
     shown: Optional[str] = None
+    folder: str = ""
+    names_file: Callable[[str], bool] = bool
 
     @property
     def field(self) -> str:
@@ -156,8 +162,16 @@ class ParameterTable:
         """The node's settings as its declared parameters are now."""
         return self.settings({name: node.get_parameter(name).value for name in self.specs})
 
-    def changed(self, node: Node, parameters: Sequence[Parameter], configured: bool) -> Change:
+    def files(self, node: Node) -> Dict[str, str]:
+        """The files that the parameters name now, by parameter."""
+        return {name: node.get_parameter(name).value for name, spec in self.specs.items() if spec.folder}
+
+    def changed(
+        self, node: Node, parameters: Sequence[Parameter], configured: bool, at_start: Mapping[str, str]
+    ) -> Change:
         """What a request to set parameters asks for; ParameterRefused when one of them is wrong.
+
+        `at_start`: the files that were named when the node started (see `files`), and may be named again.
 
         Parameters that are not in the table (QoS overrides, use_sim_time) are somebody else's business.
         """
@@ -171,7 +185,27 @@ class ParameterTable:
                 )
         values = {name: node.get_parameter(name).value for name in self.specs}
         values.update((parameter.name, parameter.value) for parameter in ours)
-        return Change(self.settings(values), frozenset(parameter.name for parameter in ours))
+        settings = self.settings(values)
+        for parameter in ours:
+            if parameter.value != at_start.get(parameter.name):
+                self._check_place(node, self.specs[parameter.name], parameter.value)
+        return Change(settings, frozenset(parameter.name for parameter in ours))
+
+    def _check_place(self, node: Node, spec: Spec, value: Any) -> None:
+        """ParameterRefused when `value` names a file outside the folders that were given for it at the start."""
+        if not (spec.folder and spec.names_file(value)):
+            return
+        given = node.get_parameter(spec.folder).value  # and not what the same request may say of it
+        folders = [given] if isinstance(given, str) else given
+        try:
+            place = place_of(value)
+        except ValueError as error:
+            raise ParameterRefused(f"{spec.name} is {error}") from error
+        if not lies_in(place, folders):
+            raise ParameterRefused(
+                f"{spec.name} is {value[:200]!r}, that is {str(place)[:200]}, outside {spec.folder} "
+                f"({', '.join(folders) or 'none'}): start the node with it, or with its folder as {spec.folder}"
+            )
 
     def markdown(self) -> str:
         """The table as README prints it."""

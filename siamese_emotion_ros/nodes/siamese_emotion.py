@@ -20,16 +20,7 @@ from siamese_emotion_ros.nodes.stream import TimeWatch
 from siamese_emotion_ros.recognition.enrolment import Criteria
 from siamese_emotion_ros.recognition.gallery import Gallery
 from siamese_emotion_ros.recognition.model import BACKENDS, choose_device
-from siamese_emotion_ros.shipped import DEFAULT_GALLERIES, DEFAULT_MODEL, shipped_path
-
-
-def shipped_models() -> List[str]:
-    """The folder of the models that come with the package, as a list for artifact_dirs."""
-    try:
-        return [str(shipped_path("models"))]
-    except FileNotFoundError:
-        return ["models"]  # configure will say that nothing is there
-
+from siamese_emotion_ros.shipped import DEFAULT_GALLERIES, DEFAULT_MODEL, shipped_models
 
 PARAMETERS = ParameterTable("siamese_emotion", [
     Spec("model_path", DEFAULT_MODEL,

@@ -6,6 +6,7 @@ from typing import AbstractSet, Any, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
+from siamese_emotion_ros.nodes.folders import lies_in, place_of
 from siamese_emotion_ros.recognition.artifacts import ArtifactError, read_gallery
 from siamese_emotion_ros.recognition.gallery import Gallery, reembed
 from siamese_emotion_ros.recognition.model import EmbeddingModel
@@ -130,11 +131,10 @@ def resolve_artifact(parameter: str, name: str, folders: Sequence[str]) -> Path:
         raise ArtifactError(f"{parameter} is empty: set it to a file in {', '.join(folders)}")
     outside = None
     try:
-        roots = [Path(folder).expanduser().resolve() for folder in folders]
         given = Path(name).expanduser()
-        for candidate in [given] if given.is_absolute() else [root / given for root in roots]:
-            file = candidate.resolve()
-            if not any(root in file.parents for root in roots):
+        for folder in folders:
+            file = place_of(place_of(folder) / given)  # an absolute path stays what it is
+            if not lies_in(file, folders):
                 outside = file
             elif file.is_file():
                 return file

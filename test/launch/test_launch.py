@@ -93,7 +93,7 @@ def test_the_parameter_file_is_installed_and_holds_the_nodes_defaults(constants,
         specs = tables[node.rpartition("/")[2]].specs
         values = flat(section["ros__parameters"])
         assert values == {name: specs[name].default_value() for name in values}
-        assert set(specs) - set(values) <= {"artifact_dirs", "gallery_dir", "autostart"}
+        assert set(specs) - set(values) <= {"artifact_dirs", "gallery_dir", "source_dir", "bag_dir", "autostart"}
 
 
 def flat(values, prefix=""):

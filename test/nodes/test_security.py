@@ -70,7 +70,8 @@ def ways(artifacts, tmp_path, bag_making, portrait):
         "emotion_overlay": transports,
         "hri_mirror": [({}, "/humans/faces/*/roi")],
         "image_source": [({"source": str(image)}, "image_raw")],
-        "bag_player": [({"bag": str(bag), "clock_rate": 10.0, "wait_for_subscribers": 9}, "/clock"),
+        "bag_player": [({"bag": str(bag), "bag_dir": str(tmp_path), "clock_rate": 10.0, "wait_for_subscribers": 9},
+                        "/clock"),
                        ({"bag": str(compressed), "decompress": False}, "image_raw/compressed")],
         "emotion_evaluator": [({}, "truth")],
     }
@@ -127,5 +128,73 @@ def test_folders_are_given_at_the_start_and_by_nobody_later():
         for table in TABLES for spec in table.specs.values() if spec.name.endswith(("_dir", "_dirs"))
     }
     assert folders == dict.fromkeys(
-        ["siamese_emotion artifact_dirs", "siamese_emotion gallery_dir", "emotion_evaluator output_dir"], START
+        ["image_source source_dir", "face_crop artifact_dirs", "siamese_emotion artifact_dirs",
+         "siamese_emotion gallery_dir", "bag_player bag_dir", "emotion_evaluator output_dir"], START
     )
+
+
+#: Parameters that name a file and may be set later, and the folders that the file then has to lie in. What
+#: siamese_emotion's own come from is looked at when they are read, by test_snapshots.
+FILES = {"image_source": ("source", "source_dir"), "bag_player": ("bag", "bag_dir"),
+         "face_crop": ("detector_model", "artifact_dirs")}
+
+
+@pytest.fixture
+def files(tmp_path):
+    """A folder that files may be named in, and what lies outside; links lead both ways."""
+    inside, outside = tmp_path / "inside", tmp_path / "outside"
+    inside.mkdir()
+    outside.mkdir()
+    for file in (inside / "file", outside / "file"):
+        file.touch()
+    (inside / "link").symlink_to(outside)
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_may_be_named_at_the_start_and_later_only_in_the_folder_given_at_the_start(graph, files, name):
+    parameter, folder = FILES[name]
+    inside, start = files / "inside", str(files / "outside" / "file")
+    given = [str(inside)] if folder.endswith("s") else str(inside)
+    node = graph.start(NODES[name], autostart=False, **{parameter: start, folder: given})
+
+    def after(value, **others):
+        result = graph.set(node, atomically=True, **{parameter: value, **others})
+        return result.successful, result.reason, node.get_parameter(parameter).value
+
+    for value in (str(inside / "file"), f"{inside}/link/../inside/file", str(inside), start):
+        assert after(value) == (True, "", value)
+    for value in ("/etc/passwd", f"{inside}/link/file", f"{inside}/../outside", str(files), "file", "a\0b", "~"):
+        successful, reason, kept = after(value)
+        assert not successful and kept == start, value
+        assert f"outside {folder} ({inside})" in reason or "not a usable path" in reason
+    everywhere = ["/"] if folder.endswith("s") else "/"
+    assert not after("/etc/passwd", **{folder: everywhere})[0], "what is fixed at the start is not widened on the way"
+    assert node.get_parameter(parameter).value == start
+
+
+def test_without_a_folder_only_webcams_and_what_was_there_at_the_start_may_be_played(graph, files):
+    start = str(files / "outside" / "file")
+    source = graph.start(ImageSource, autostart=False, source=start)
+    for value in ("0", "/dev/video1", start):
+        assert graph.set(source, source=value).successful, value
+    for value in ("/dev/zero", str(files)):
+        assert not graph.set(source, source=value).successful, value
+    player = graph.start(BagPlayer, autostart=False, bag=start)
+    assert not graph.set(player, bag=str(files)).successful
+    assert graph.set(player, bag=start).successful
+
+
+def test_every_parameter_that_names_a_file_has_folders_or_is_fixed_at_the_start():
+    named = {
+        f"{table.node_name} {spec.name}"
+        for table in TABLES for spec in table.specs.values()
+        if spec.name.endswith(("_path", "_model", "_file")) or spec.name in ("source", "bag")
+    }
+    fixed = {
+        f"{table.node_name} {spec.name}" for table in TABLES for spec in table.specs.values() if spec.changes == START
+    }
+    guarded = {f"{name} {parameter}" for name, (parameter, _) in FILES.items()}
+    for name, (parameter, folder) in FILES.items():
+        assert next(table for table in TABLES if table.node_name == name).specs[parameter].folder == folder
+    assert named - fixed - guarded == {"siamese_emotion model_path", "siamese_emotion gallery_path"}
