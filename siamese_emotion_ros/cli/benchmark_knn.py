@@ -42,7 +42,7 @@ def _benchmark_knn(
 
     from siamese_emotion_ros.evaluation.search_speed import measure_searches
     from siamese_emotion_ros.recognition.approximate import SEARCHES
-    from siamese_emotion_ros.recognition.artifacts import write_atomically
+    from siamese_emotion_ros.recognition.whole_files import write_atomically
 
     if approximate not in SEARCHES[1:]:
         raise ValueError(f"--approximate is {approximate!r}: expected {' or '.join(SEARCHES[1:])}")

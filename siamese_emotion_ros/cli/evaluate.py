@@ -83,10 +83,11 @@ def _evaluate(
     from siamese_emotion_ros.evaluation.personal import measure_personal
     from siamese_emotion_ros.evaluation.report import build_report, write_report
     from siamese_emotion_ros.evaluation.terminal import summary
-    from siamese_emotion_ros.recognition.artifacts import read_gallery, write_atomically
+    from siamese_emotion_ros.recognition.artifacts import read_gallery
     from siamese_emotion_ros.recognition.emotions import parse_label_set
     from siamese_emotion_ros.recognition.model import EmbeddingModel
     from siamese_emotion_ros.recognition.recognizer import Settings
+    from siamese_emotion_ros.recognition.whole_files import write_atomically
 
     settings = Settings(k, threshold)
     wanted = None if classes is None else parse_label_set(classes)

@@ -45,8 +45,9 @@ def _framing(
     from siamese_emotion_ros.evaluation import framing as measuring
     from siamese_emotion_ros.evaluation.anchors import narrowed, shared_classes
     from siamese_emotion_ros.faces.detectors import available_detectors, make_detector
-    from siamese_emotion_ros.recognition.artifacts import read_gallery, write_atomically
+    from siamese_emotion_ros.recognition.artifacts import read_gallery
     from siamese_emotion_ros.recognition.model import EmbeddingModel
+    from siamese_emotion_ros.recognition.whole_files import write_atomically
 
     embedder = EmbeddingModel.load(model, device, backend="auto", threads=2)
     stored = read_gallery(gallery)

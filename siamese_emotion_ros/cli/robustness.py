@@ -38,9 +38,10 @@ def _robustness(
     from siamese_emotion_ros.cli.progress import face_progress
     from siamese_emotion_ros.evaluation import robustness as measuring
     from siamese_emotion_ros.evaluation.anchors import narrowed, shared_classes
-    from siamese_emotion_ros.recognition.artifacts import read_gallery, write_atomically
+    from siamese_emotion_ros.recognition.artifacts import read_gallery
     from siamese_emotion_ros.recognition.model import EmbeddingModel
     from siamese_emotion_ros.recognition.recognizer import Settings
+    from siamese_emotion_ros.recognition.whole_files import write_atomically
 
     embedder = EmbeddingModel.load(model, device, backend="auto", threads=2)
     stored = read_gallery(gallery)

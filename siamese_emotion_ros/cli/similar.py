@@ -41,8 +41,8 @@ def _similar(
     from siamese_emotion_ros.cli.progress import face_progress
     from siamese_emotion_ros.drawing.contact_sheet import contact_sheet
     from siamese_emotion_ros.evaluation.retrieval import matches_csv, similar_faces, within
-    from siamese_emotion_ros.recognition.artifacts import write_atomically
     from siamese_emotion_ros.recognition.model import EmbeddingModel
+    from siamese_emotion_ros.recognition.whole_files import write_atomically
     from siamese_emotion_ros.shipped import DEFAULT_MODEL, shipped_path
 
     model = shipped_path("models", DEFAULT_MODEL) if model is None else model

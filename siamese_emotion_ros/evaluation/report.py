@@ -6,7 +6,7 @@ from typing import Any, Dict, Mapping, Optional, Sequence
 
 from siamese_emotion_ros.datasets.face_set import FaceSet
 from siamese_emotion_ros.evaluation.measurement import Measurement
-from siamese_emotion_ros.recognition.artifacts import PathLike, write_atomically
+from siamese_emotion_ros.recognition.whole_files import PathLike, write_atomically
 
 FORMAT = "siamese_emotion_ros/evaluation/1"
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple, Union
@@ -17,8 +16,7 @@ import torch
 from siamese_emotion_ros.recognition.gallery import Gallery
 from siamese_emotion_ros.recognition.networks import NETWORKS
 from siamese_emotion_ros.recognition.preprocessing import SCALINGS
-
-PathLike = Union[str, "os.PathLike[str]"]
+from siamese_emotion_ros.recognition.whole_files import PathLike, write_atomically
 
 MODEL_FORMAT = "siamese_emotion_ros/model/1"
 GALLERY_FORMAT = "siamese_emotion_ros/gallery/1"
@@ -180,23 +178,6 @@ def read_gallery(path: PathLike) -> Gallery:
         )
     except ValueError as error:
         raise ArtifactError(f"{path}: {error}") from error
-
-
-def write_atomically(path: PathLike, content: bytes) -> None:
-    """Write a whole file or nothing: a temporary file beside it, flushed to the disk, then renamed over it."""
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=str(target.parent), prefix=f".{target.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, target)
-    except BaseException:
-        os.unlink(temporary)
-        raise
 
 
 def _read(path: PathLike, expected: str, what: str) -> Tuple[Dict[str, np.ndarray], Dict[str, str]]:

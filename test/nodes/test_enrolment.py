@@ -21,7 +21,7 @@ from siamese_emotion_ros.srv import (
 from siamese_emotion_ros.nodes import enrolment
 from siamese_emotion_ros.nodes.conversions import image_message
 from siamese_emotion_ros.nodes.siamese_emotion import SiameseEmotion
-from siamese_emotion_ros.recognition.artifacts import read_gallery
+from siamese_emotion_ros.recognition.artifacts import read_gallery, write_gallery
 
 SERVICES = {
     "add_anchors": AddAnchors, "remove_anchors": RemoveAnchors, "save_gallery": SaveGallery,
@@ -376,6 +376,9 @@ def test_kill_9_while_saving_leaves_a_whole_gallery(artifacts, tmp_path):
     saver.communicate()
     others = [name for name in os.listdir(tmp_path) if name != target.name]
     assert all(name.startswith(f".{target.name}.") for name in others), "what is half-written hides"
+    assert len(others) < 2, "each new writer removes what the one before it left"
+    write_gallery(target, read_gallery(sources[0]))
+    assert os.listdir(tmp_path) == [target.name], "the next save removes what was half-written"
 
 
 # --- a person's own neutral ---

@@ -61,8 +61,9 @@ def _compare(
     from siamese_emotion_ros.cli.gallery.queries import embedded_queries
     from siamese_emotion_ros.cli.progress import face_progress
     from siamese_emotion_ros.evaluation.condensing import compare_condensations, comparison_csv
-    from siamese_emotion_ros.recognition.artifacts import read_gallery, write_atomically
+    from siamese_emotion_ros.recognition.artifacts import read_gallery
     from siamese_emotion_ros.recognition.condensation import EDITING, clear_anchors
+    from siamese_emotion_ros.recognition.whole_files import write_atomically
     from siamese_emotion_ros.shipped import shipped_path
 
     refuse_existing(csv, force)

@@ -37,7 +37,8 @@ def _inspect(file: Path, plot: Optional[Path], confusions: int, seed: int, as_js
     from siamese_emotion_ros.cli.progress import face_progress
     from siamese_emotion_ros.evaluation.gallery_plot import draw_gallery
     from siamese_emotion_ros.evaluation.inspection import judge_gallery, nearest_confusions
-    from siamese_emotion_ros.recognition.artifacts import read_gallery, write_atomically
+    from siamese_emotion_ros.recognition.artifacts import read_gallery
+    from siamese_emotion_ros.recognition.whole_files import write_atomically
 
     refuse_existing(plot, force)
     gallery = read_gallery(file)
