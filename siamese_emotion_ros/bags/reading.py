@@ -1,12 +1,14 @@
 """Reads a rosbag2 recording, whole or damaged: its topics, and its messages as far as they can be read."""
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Collection, Dict, Iterator, List, NamedTuple, Optional, Type, Union
 
 from .salvage import SalvagedBag, has_unmerged_rows
+from .unpacking import UnpackingRefused, limit_chunks, unpack, unpack_folder
 
 
 class BagError(ValueError):
@@ -50,10 +52,13 @@ class Bag:
             from rosbags.rosbag2 import Reader
         except ModuleNotFoundError as error:
             raise BagError(f"{error.name} is not installed: pip install 'siamese_emotion_ros[bags]'") from error
+        limit_chunks()
         self.path = Path(path)
         self.damage: List[str] = []
         self._reader: Any = None
         self._salvaged: Optional[SalvagedBag] = None
+        self._scratch: Optional[tempfile.TemporaryDirectory] = None
+        self._packed = False
         if not self.path.exists():
             raise BagError(f"{self.path}: no such file or folder: expected the folder of a rosbag2 recording")
         if (self.path.is_file() and self.path.suffix == ".bag") or not _storage_files(self.path):
@@ -65,10 +70,18 @@ class Bag:
         try:
             if unmerged:
                 raise BagError(f"{unmerged[0]} was still being written")
-            reader = Reader(self.path)
+            self._scratch = unpack_folder(self.path) if self.path.is_dir() else None
+            reader = Reader(self.path if self._scratch is None else Path(self._scratch.name))
             reader.open()
             self._reader = reader
             self.topics = _topics_of(reader)
+            if reader.compression_mode == "message":
+                # rosbags would unpack to any length.
+                reader.storage.metadata = reader.storage.metadata._replace(compression_mode=None)
+                self._packed = True
+        except UnpackingRefused as error:
+            self.close()
+            raise BagError(str(error)) from error
         except Exception as error:  # rosbags raises whatever the broken bytes lead to
             self.close()
             self._salvage(error)
@@ -86,7 +99,7 @@ class Bag:
         try:
             for connection, time, data in self._reader.messages(connections):
                 last = time
-                yield BagMessage(connection.topic, time, bytes(data))
+                yield BagMessage(connection.topic, time, unpack(data) if self._packed else bytes(data))
         except GeneratorExit:
             raise
         except Exception as error:
@@ -101,6 +114,9 @@ class Bag:
         if self._salvaged is not None:
             self._salvaged.close()
             self._salvaged = None
+        if self._scratch is not None:
+            self._scratch.cleanup()
+            self._scratch = None
 
     def __enter__(self) -> Bag:
         return self
@@ -111,7 +127,10 @@ class Bag:
         self.close()
 
     def _salvage(self, error: Exception) -> None:
-        salvaged = SalvagedBag(_storage_files(self.path))
+        try:
+            salvaged = SalvagedBag(_storage_files(self.path))
+        except UnpackingRefused as refusal:
+            raise BagError(str(refusal)) from refusal
         if not salvaged.topics:
             salvaged.close()
             raise BagError(f"{self.path} cannot be read: {_reason(error)}; nor can anything be salvaged from it")

@@ -5,11 +5,8 @@ order in which they were written, up to the first byte that makes no sense.
 """
 from __future__ import annotations
 
-import importlib
-import shutil
 import sqlite3
 import struct
-import sys
 import tempfile
 from dataclasses import dataclass
 from io import BytesIO
@@ -18,9 +15,7 @@ from typing import Any, BinaryIO, Collection, Dict, Iterator, List, Optional, Se
 from urllib.parse import quote
 
 from .pages import MessageRows
-
-#: A record that claims more than this many bytes is taken for garbage.
-MAX_RECORD = 1 << 30
+from .unpacking import MAX_RECORD, UnpackingRefused, unpack, unpack_file
 
 MCAP_MAGIC = b"\x89MCAP0\r\n"
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
@@ -45,12 +40,17 @@ class SalvagedBag:
     """What can be read of a recording's files. topics: by name. damage: in sentences."""
 
     def __init__(self, files: Sequence[Path]) -> None:
+        """UnpackingRefused when a compressed file takes more room than there is."""
         self.topics: Dict[str, Found] = {}
         self.damage: List[str] = []
         self._scratch: List[tempfile.TemporaryDirectory] = []
         self._parts: List[Any] = []
         for file in files:
-            plain = self._unpacked(file)
+            try:
+                plain = self._unpacked(file)
+            except UnpackingRefused:
+                self.close()
+                raise
             if plain is None:
                 continue
             part = _SqliteFile(plain) if plain.suffix == ".db3" else _McapFile(plain)
@@ -70,7 +70,7 @@ class SalvagedBag:
         """(topic, time, data) of these topics, in the order in which they were written."""
         for part in self._parts:
             for topic, time, data in part.messages(names):
-                yield topic, time, _zstd().decompress(data) if data[:4] == ZSTD_MAGIC else data
+                yield topic, time, unpack(data) if data[:4] == ZSTD_MAGIC else data
 
     def close(self) -> None:
         """Remove what was unpacked."""
@@ -85,12 +85,9 @@ class SalvagedBag:
         folder = tempfile.TemporaryDirectory(prefix="salvaged_bag_")
         self._scratch.append(folder)
         plain = Path(folder.name) / file.stem
-        with plain.open("wb") as target:
-            try:
-                with file.open("rb") as packed, _zstd().open(packed, "rb") as source:
-                    shutil.copyfileobj(source, target)
-            except Exception as error:
-                self.damage.append(f"{file.name}: {target.tell()} bytes can be unpacked, then it is broken ({error})")
+        broken = unpack_file(file, plain)
+        if broken:
+            self.damage.append(broken)
         return plain if plain.stat().st_size else None
 
 
@@ -249,14 +246,12 @@ def _chunk(body: bytes) -> bytes:
     if compression == "":
         return packed
     if compression == "zstd":
-        unpacked: bytes = _zstd().decompress(packed)
-    elif compression == "lz4":
-        from lz4.frame import decompress
+        return unpack(packed, size)
+    if compression == "lz4":
+        from lz4.frame import LZ4FrameDecompressor
 
-        unpacked = decompress(packed)
-    else:
-        raise ValueError(f"unknown compression {compression!r}")
-    return unpacked
+        return unpack(packed, size, LZ4FrameDecompressor)
+    raise ValueError(f"unknown compression {compression!r}")
 
 
 def _unpack(record: bytes, fields: str) -> List[Any]:
@@ -275,8 +270,3 @@ def _unpack(record: bytes, fields: str) -> List[Any]:
         values.append(value.decode() if field == "s" else value)
         position += 4 + length
     return values
-
-
-def _zstd() -> Any:
-    """Python's own zstd (3.14), or the one that rosbags brings."""
-    return importlib.import_module("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd")
