@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 
 from .geometry import FACE_SQUARE, Box, face_square, intersection
+from .yunet_onnx import onnx_search
 
 DETECTORS: Tuple[str, ...] = ("auto", "libfacedetection", "yunet", "haar")
 
@@ -116,7 +117,7 @@ class LibFaceDetection(Detector):
 
     def __init__(self, score_threshold: float = SCORE_THRESHOLD, min_size: int = MIN_SIZE) -> None:
         super().__init__(score_threshold, min_size)
-        self._detect = _without_gil(_import_yuface())
+        self._detect = _fastest_search(_import_yuface())
 
     def _search(self, image: np.ndarray, scale: float) -> _Found:
         # The library reads the buffer without looking at its strides, so a view of a larger image would be
@@ -310,24 +311,32 @@ def _import_yuface() -> ModuleType:
     return yuface
 
 
-def _without_gil(yuface: ModuleType) -> Callable[[np.ndarray], np.ndarray]:
+def _fastest_search(yuface: ModuleType) -> Callable[[np.ndarray], np.ndarray]:
     """A function from a contiguous uint8 BGR image to rows (score 0..100, x, y, width, height, five landmarks).
 
-    yuface's own function holds Python's lock for the whole search, and no other thread of the process, such as the
-    one that embeds the faces of the frame before, gets on. The library behind it is called past that; where it cannot
-    be, yuface's own function serves.
+    All give the same rows: the library's network in ONNX Runtime; the library itself, called past yuface; or, where
+    neither can be had, yuface's own function, which holds Python's lock for the whole search, so that no other thread
+    of the process, such as the one that embeds the faces of the frame before, gets on.
     """
-    try:
-        search = ctypes.CDLL(str(Path(str(yuface.__file__)).with_name("libfacedetection.so")))[FACEDETECT_CNN]
-    except (OSError, AttributeError):
-        def detect(image: np.ndarray) -> np.ndarray:
-            return np.column_stack(yuface.detect(image, 0.0)).astype(np.int16)
 
-        return detect
+    def detect_locked(image: np.ndarray) -> np.ndarray:
+        return np.column_stack(yuface.detect(image, 0.0)).astype(np.int16)
+
+    try:
+        library = ctypes.CDLL(str(Path(str(yuface.__file__)).with_name("libfacedetection.so")))
+    except OSError:
+        return detect_locked
+    return onnx_search(library) or _without_gil(library) or detect_locked
+
+
+def _without_gil(library: ctypes.CDLL) -> Optional[Callable[[np.ndarray], np.ndarray]]:
+    if not hasattr(library, FACEDETECT_CNN):
+        return None
+    search = library[FACEDETECT_CNN]
     search.restype = ctypes.c_void_p
     search.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int, ctypes.c_int, ctypes.c_int]
 
-    def detect_unlocked(image: np.ndarray) -> np.ndarray:
+    def detect(image: np.ndarray) -> np.ndarray:
         result = np.zeros(FACEDETECT_RESULT_BYTES, np.uint8)
         height, width = image.shape[:2]
         with _one_search_at_a_time:
@@ -335,7 +344,7 @@ def _without_gil(yuface: ModuleType) -> Callable[[np.ndarray], np.ndarray]:
         count = int(result[:4].view(np.int32)[0])
         return result[4 : 4 + 32 * count].view(np.int16).reshape(count, 16)
 
-    return detect_unlocked
+    return detect
 
 
 def _cascade_score(weights: np.ndarray) -> np.ndarray:
