@@ -83,6 +83,7 @@ def emotion_message(
         model_id=ids[0],
         gallery_id=ids[1],
         gallery_version=1,
+        personal_offset=0.0,
         latency=types["builtin_interfaces/msg/Duration"](sec=0, nanosec=0),
     )
     return bytes(typestore().serialize_cdr(message, EMOTION))

@@ -89,7 +89,10 @@ def roi_message(roi: Any) -> RegionOfInterest:
 def emotion_message(
     faces: FaceCropArray, face: FaceCrop, recognition: Any, classes: Sequence[str], ids: Tuple[str, str, int]
 ) -> EmotionStamped:
-    """What one face of `faces` was taken for; `ids` are model_id, gallery_id and gallery_version. No latency yet."""
+    """What one face of `faces` was taken for; `ids` are model_id, gallery_id and gallery_version.
+
+    Latency and personal_offset are the node's to fill in.
+    """
     model_id, gallery_id, gallery_version = ids
     return EmotionStamped(
         header=faces.header,

@@ -181,7 +181,7 @@ class EnrolmentServices:
                 raise ValueError(f"{choice.sentence()}: see the parameters enrolment.*")
             neutrals = snapshot.neutrals.learn(face_id, choice.embeddings)
             response.face_id = face_id
-            response.offset = float(np.linalg.norm(neutrals.offset(face_id)))
+            response.offset = neutrals.distance(face_id)
             said.append(f"face {face_id}: {choice.sentence()}")
             return snapshot.with_neutrals(neutrals)
 

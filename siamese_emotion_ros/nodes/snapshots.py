@@ -16,7 +16,7 @@ from siamese_emotion_ros.recognition.recognizer import Recognition, Recognizer, 
 from siamese_emotion_ros.recognition.smoothing import FaceSmoother
 
 #: The settings that make a new recognizer, and so count as a swap; and those that only begin the smoothing again.
-SWAPPED = frozenset(("model_path", "gallery_path", "k", "distance_threshold"))
+SWAPPED = frozenset(("model_path", "gallery_path", "k", "distance_threshold", "search"))
 SMOOTHED = frozenset(("smoothing.window", "smoothing.hysteresis"))
 
 
@@ -104,7 +104,7 @@ def build_snapshot(
     fitting = gallery
     if gallery.model_fingerprint != model.fingerprint and gallery.images is not None:
         fitting = reembed(gallery, model)
-    vote = Settings(k=settings.k or None, distance_threshold=settings.distance_threshold or None)
+    vote = Settings(settings.k or None, settings.distance_threshold or None, settings.search)
     recognizer = Recognizer(model, fitting, vote)
     model.warm_up()
     recognizer.recognize([np.zeros((model.spec.input_size, model.spec.input_size), np.uint8)])

@@ -44,6 +44,11 @@ class PersonalNeutrals:
             return None
         return self.means[face_id] - self.centre
 
+    def distance(self, face_id: int) -> float:
+        """The length of what is taken off this face's embeddings; 0 for somebody who is not known."""
+        offset = self.offset(face_id)
+        return 0.0 if offset is None else float(np.linalg.norm(offset))
+
     def corrected(self, face_ids: Sequence[int], embeddings: np.ndarray) -> np.ndarray:
         """Embeddings float32 [N, D] of the faces with these ids, less what is their person's own."""
         offsets = [self.offset(face_id) for face_id in face_ids] if self.means else []

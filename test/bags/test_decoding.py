@@ -82,7 +82,7 @@ def test_our_messages_go_there_and_back(bag_making):
         header=bag_making.header(bag_making.BEGIN), face_id=3, face_count=1, roi=roi, detection_score=0.5,
         label="fear", confidence=0.75, classes=["anger", "fear"], class_scores=np.float32([0.25, 0.75]),
         class_distances=np.float32([1, 2]), neighbor_labels=["fear"], neighbor_distances=np.float32([2]),
-        neighbor_names=["x"], model_id="m", gallery_id="g", gallery_version=1,
+        neighbor_names=["x"], model_id="m", gallery_id="g", gallery_version=1, personal_offset=0.5,
         latency=types["builtin_interfaces/msg/Duration"](sec=0, nanosec=9),
     )
     kind = "siamese_emotion_ros/msg/EmotionStamped"

@@ -242,7 +242,7 @@ def answer(bag_making, stamp, label, latency_ms):
         roi=types["sensor_msgs/msg/RegionOfInterest"](x_offset=0, y_offset=0, height=9, width=9, do_rectify=False),
         detection_score=1.0, label=label, confidence=1.0, classes=[label], class_scores=np.float32([1]),
         class_distances=np.float32([0]), neighbor_labels=[], neighbor_distances=np.float32([]), neighbor_names=[],
-        model_id="m", gallery_id="g", gallery_version=1,
+        model_id="m", gallery_id="g", gallery_version=1, personal_offset=0.0,
         latency=types["builtin_interfaces/msg/Duration"](sec=0, nanosec=latency_ms * 1_000_000),
     )
 

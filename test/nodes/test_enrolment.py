@@ -398,6 +398,8 @@ def test_a_calibrated_face_is_neutral_at_rest_and_nobody_else_is_touched(graph, 
     assert (answer.face_id, answer.used, answer.gallery_version) == (5, 8, 2) and answer.offset > 0
     (after, same) = faces.answers(graph, emotions, publisher, faces.of(9000, [resting[0], faces.CROPS[0]], first_id=5))
     assert after.gallery_version == 2 and after.gallery_id == before.gallery_id
+    assert before.personal_offset == same.personal_offset == 0
+    assert after.personal_offset == pytest.approx(answer.offset), "every answer says that it was corrected"
     neutral = list(after.classes).index("neutral")
     assert after.class_distances[neutral] < before.class_distances[neutral]
     assert same.neighbor_distances == other.neighbor_distances and same.label == other.label
@@ -405,7 +407,7 @@ def test_a_calibrated_face_is_neutral_at_rest_and_nobody_else_is_touched(graph, 
     assert ask(graph, "reset_gallery").success
     assert not ask(graph, "describe_gallery").calibrated_face_ids
     (reset, _) = faces.answers(graph, emotions, publisher, faces.of(9001, [resting[0], faces.CROPS[0]], first_id=5))
-    assert reset.neighbor_distances == before.neighbor_distances
+    assert reset.neighbor_distances == before.neighbor_distances and reset.personal_offset == 0
 
 
 def test_a_gallery_without_neutral_has_nothing_to_compare_with(graph, enrolling):

@@ -2,6 +2,7 @@
 import gc
 import itertools
 import os
+import sys
 import threading
 import time
 import weakref
@@ -16,6 +17,7 @@ from siamese_emotion_ros.msg import EmotionStamped, FaceCropArray
 from siamese_emotion_ros.nodes import siamese_emotion
 from siamese_emotion_ros.nodes.conversions import nanoseconds
 from siamese_emotion_ros.nodes.siamese_emotion import SiameseEmotion
+from siamese_emotion_ros.recognition import approximate
 from siamese_emotion_ros.recognition.artifacts import read_gallery
 from siamese_emotion_ros.recognition.model import EmbeddingModel
 
@@ -102,6 +104,7 @@ REFUSED = [
     ({"distance_threshold": float("nan")}, ""),
     ({"smoothing__window": 0}, "range"),
     ({"smoothing__hysteresis": 1.5}, "range"),
+    ({"search": "fast"}, "one of exact, ivf, hnsw"),
     ({"device": "cpu"}, "unconfigured"),
     ({"artifact_dirs": ["/"]}, "read-only"),
 ]
@@ -131,6 +134,29 @@ def test_a_refused_change_says_why_and_leaves_value_and_answer_as_they_were(grap
     assert node.get_parameter(name).value == value
     (after,) = faces.answers(graph, emotions, publisher, faces.of(2))
     assert [getattr(after, field) for field in ANSWER] == [getattr(before, field) for field in ANSWER]
+
+
+@pytest.mark.parametrize("search", ["ivf", "hnsw"])
+def test_an_approximate_search_is_swapped_in_and_its_recall_is_logged(graph, start, log, faces, monkeypatch, search):
+    pytest.importorskip("faiss")
+    monkeypatch.setattr(approximate, "FEWEST_TO_APPROXIMATE", 1)
+    node, publisher, emotions = start()
+    (before,) = faces.answers(graph, emotions, publisher, faces.of(1))
+    assert graph.set(node, search=search).successful
+    (after,) = faces.answers(graph, emotions, publisher, faces.of(2))
+    assert (before.gallery_version, after.gallery_version) == (1, 2)
+    assert list(after.neighbor_names) == list(before.neighbor_names), "four anchors a class are all looked at"
+    graph.until(lambda: any(f"{search} finds 100.0% of the 5 nearest" in text for _, text in log), "the recall")
+    assert graph.set(node, search="exact").successful
+
+
+def test_without_faiss_an_approximate_search_is_refused_and_the_exact_one_goes_on(graph, start, faces, monkeypatch):
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    node, publisher, emotions = start()
+    result = graph.set(node, search="hnsw")
+    assert not result.successful and "search is 'hnsw', which needs faiss: pip install" in result.reason
+    assert node.get_parameter("search").value == "exact"
+    assert faces.answers(graph, emotions, publisher, faces.of(1))[0].gallery_version == 1
 
 
 def test_one_wrong_value_refuses_a_whole_atomic_change(graph, start, pair, faces):

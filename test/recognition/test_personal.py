@@ -38,6 +38,9 @@ def test_who_looks_angry_at_rest_is_neutral_at_rest_and_happy_when_smiling(plane
     neutrals = PersonalNeutrals().within(plane).learn(7, resting[:5])
     ids = [7] * 10
     assert set(labels_of(plane, neutrals.corrected(ids, resting))) == {"neutral"}
+    moved = np.linalg.norm(resting - neutrals.corrected(ids, resting), axis=1)
+    np.testing.assert_allclose(moved, neutrals.distance(7), rtol=1e-4)
+    assert neutrals.distance(8) == 0
     assert set(labels_of(plane, neutrals.corrected(ids, smiling))) == {"happiness"}
     assert np.linalg.norm(neutrals.offset(7)) == pytest.approx(3.5, abs=0.3)
 
