@@ -2,8 +2,11 @@
 
     ros2 launch siamese_emotion_ros emotion.launch.py image:=/camera/image_raw
     ros2 launch siamese_emotion_ros emotion.launch.py source:=0
+    ros2 launch siamese_emotion_ros emotion.launch.py source:=~/bags/party
     ros2 launch siamese_emotion_ros emotion.launch.py --show-args
 """
+from pathlib import Path
+
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
@@ -15,14 +18,17 @@ PACKAGE = "siamese_emotion_ros"
 # What this file starts and reads, and what its arguments set, as plain literals: the tests compare them with what is
 # installed without having to import launch.
 PARAMS_FILE = "config/emotion.yaml"
-SOURCE, COMPOSED, OVERLAY, HRI = "image_source", "emotion_pipeline", "emotion_overlay", "hri_mirror"
+SOURCE, RECORDING = "image_source", "bag_player"
+COMPOSED, OVERLAY, HRI = "emotion_pipeline", "emotion_overlay", "hri_mirror"
 SEPARATE = ("face_crop", "siamese_emotion")
 
 # argument -> (default, description, choices, parameter it sets unless it is empty)
 ARGUMENTS = {
-    "source": ("", "Webcam (0), video, image or folder to publish; empty: a camera topic that exists.", (), "source"),
+    "source": (
+        "", "Webcam (0), video, image, folder or rosbag2 recording to publish; empty: a camera topic that exists.", (),
+        "source"),
     "loop": ("", "Begin again at the end of the source; empty: as params_file says.", ("", "true", "false"), "loop"),
-    "image": ("image_raw", "Topic of the camera's images, without the transport's name.", (), ""),
+    "image": ("image_raw", "Topic of the images, live or recorded, without the transport's name.", (), ""),
     "transport": (
         "", "raw or compressed; empty: as params_file says.", ("", "raw", "compressed"), "image_transport"),
     "device": ("", "auto, cpu, cuda or cuda:<number>; empty: as params_file says.", (), "device"),
@@ -38,7 +44,7 @@ ARGUMENTS = {
     "autostart": ("", "false: leave the transitions to a lifecycle manager; empty: as params_file says.",
                   ("", "true", "false"), "autostart"),
     "use_sim_time": (
-        "", "Take the time from /clock, as with ros2 bag play --clock; empty: as params_file says.",
+        "", "Take the time from /clock (ros2 bag play --clock); empty: as params_file says, true with a recording.",
         ("", "true", "false"), "use_sim_time"),
     "namespace": ("", "Namespace of all nodes and topics.", (), ""),
     "log_level": ("info", "debug, info, warn, error or fatal.", ("debug", "info", "warn", "error", "fatal"), ""),
@@ -61,7 +67,12 @@ def start_nodes(context):
         parameter: value_of(name, given[name])
         for name, (_, _, _, parameter) in ARGUMENTS.items() if parameter and given[name]
     }
-    source_parameters = {name: parameters.pop(name) for name in ("source", "loop") if name in parameters}
+    player_parameters = {name: parameters.pop(name) for name in ("source", "loop") if name in parameters}
+    recorded = is_recording(given["source"])
+    if recorded:
+        # Recorded stamps are of another day: everyone goes by the recording's clock, each namespace by its own.
+        parameters.setdefault("use_sim_time", True)
+        player_parameters.update(recording_parameters(given, player_parameters.pop("source")))
 
     def node(executable, parameters, arguments=()):
         return Node(
@@ -69,7 +80,7 @@ def start_nodes(context):
             executable=executable,
             namespace=given["namespace"],
             parameters=[params_file, parameters],
-            remappings=[("image_raw", given["image"])],
+            remappings=[("image_raw", given["image"]), *([("/clock", "clock")] if recorded else [])],
             arguments=[*arguments, "--ros-args", "--log-level", given["log_level"]],
             output="screen",
         )
@@ -77,7 +88,7 @@ def start_nodes(context):
     nodes = []
     if given["source"]:
         shared = {name: parameters[name] for name in ("autostart", "use_sim_time") if name in parameters}
-        nodes.append(node(SOURCE, {**source_parameters, **shared}))
+        nodes.append(node(RECORDING if recorded else SOURCE, {**player_parameters, **shared}))
     if given["hri"] == "true":
         nodes.append(node(HRI, parameters))
     if given["composed"] == "true":
@@ -87,6 +98,23 @@ def start_nodes(context):
     if given["overlay"] == "true":
         nodes.append(node(OVERLAY, parameters))
     return nodes
+
+
+def is_recording(source):
+    """Whether a source is a rosbag2 recording."""
+    from siamese_emotion_ros.bags.reading import is_bag
+
+    return bool(source) and is_bag(Path(source).expanduser())
+
+
+def recording_parameters(given, bag):
+    """What has a recording played from its beginning, with its clock, once somebody listens."""
+    parameters = {"bag": bag, "clock_rate": 100.0, "wait_for_subscribers": 1}
+    if given["image"] != ARGUMENTS["image"][0]:
+        parameters["image"] = given["image"]
+    if given["transport"] == "compressed":
+        parameters["decompress"] = False
+    return parameters
 
 
 def value_of(name, text):

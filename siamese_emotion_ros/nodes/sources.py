@@ -150,7 +150,7 @@ def open_source(source: str, rate: float = 0.0) -> Source:
     if path.is_dir():
         files = image_files(path)
         if not files and is_bag(path):
-            raise SourceError(f"{path}: a rosbag2 recording: play it with the node bag_player, or give it to the demo")
+            raise SourceError(f"{path}: a rosbag2 recording: play it with the node bag_player, as the launch file does")
         if not files:
             raise SourceError(f"{path}: no images in this folder: expected files with {', '.join(IMAGE_SUFFIXES)}")
         return Stills(files)

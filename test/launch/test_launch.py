@@ -52,7 +52,8 @@ def tables():
 
 
 def executables(constants):
-    return {constants["SOURCE"], constants["COMPOSED"], constants["OVERLAY"], constants["HRI"], *constants["SEPARATE"]}
+    single = {constants[name] for name in ("SOURCE", "RECORDING", "COMPOSED", "OVERLAY", "HRI")}
+    return single | set(constants["SEPARATE"])
 
 
 def test_every_executable_that_is_launched_is_installed_and_can_be_run(constants):
@@ -63,11 +64,11 @@ def test_every_executable_that_is_launched_is_installed_and_can_be_run(constants
         assert importlib.util.find_spec(f"{PACKAGE}.nodes.{name}"), name
 
 
-#: Nodes for recordings: started by hand, with ros2 run.
-BY_HAND = {"bag_player", "emotion_evaluator"}
+#: Started with ros2 run.
+BY_HAND = {"emotion_evaluator"}
 
 
-def test_every_node_of_ours_can_be_launched_but_those_for_recordings(constants, tables):
+def test_every_node_of_ours_can_be_launched_but_those_that_measure(constants, tables):
     assert set(tables) - BY_HAND <= executables(constants)
     assert all((PREFIX / "lib" / PACKAGE / name).is_file() for name in BY_HAND)
 
@@ -167,6 +168,32 @@ def test_a_source_is_started_with_what_concerns_it():
         "source": "clip.mp4", "loop": True, "autostart": False, "use_sim_time": True
     }
     assert nodes["emotion_pipeline"]["parameters"] == {"model_path": "m", "autostart": False, "use_sim_time": True}
+
+
+@with_launch
+@pytest.mark.parametrize("alone", [False, True])
+def test_a_recording_is_played_with_its_own_clock(tmp_path, alone):
+    (tmp_path / "party.mcap").touch()
+    bag = str(tmp_path / "party.mcap" if alone else tmp_path)
+    nodes = described(source=bag, loop="true", namespace="head", composed="false", hri="true")
+    assert list(nodes) == ["bag_player", "hri_mirror", "face_crop", "siamese_emotion", "emotion_overlay"]
+    assert nodes["bag_player"]["parameters"] == {
+        "bag": bag, "loop": True, "clock_rate": 100.0, "wait_for_subscribers": 1, "use_sim_time": True
+    }
+    for name, node in nodes.items():
+        assert node["remappings"] == [("image_raw", "image_raw"), ("/clock", "clock")]
+        assert name == "bag_player" or node["parameters"] == {"use_sim_time": True}
+
+
+@with_launch
+def test_of_a_recording_the_topic_transport_and_clock_may_be_chosen(tmp_path):
+    (tmp_path / "party_0.db3").touch()
+    nodes = described(source=str(tmp_path), image="/left", transport="compressed", use_sim_time="false")
+    assert nodes["bag_player"]["parameters"] == {
+        "bag": str(tmp_path), "clock_rate": 100.0, "wait_for_subscribers": 1, "image": "/left", "decompress": False,
+        "use_sim_time": False,
+    }
+    assert nodes["emotion_pipeline"]["parameters"] == {"image_transport": "compressed", "use_sim_time": False}
 
 
 @with_launch
