@@ -24,7 +24,7 @@ from siamese_emotion_ros.nodes.parameters import START, Change, ParameterRefused
 from siamese_emotion_ros.nodes.stream import Mailbox, Throttle, Worker
 
 #: One Ctrl-C may come twice, from the terminal and passed on by ros2 launch, this far apart at most [s].
-SAME_PRESS = 1.0
+SAME_PRESS = 2.0
 
 #: What a user can put right; anything else is a fault of ours and is logged with its traceback.
 REFUSALS = (ValueError, OSError)

@@ -20,7 +20,7 @@ print("in order", flush=True)
 """
 
 
-@pytest.mark.parametrize("pause, work, status, said", [(0.05, 0.3, 0, "in order"), (1.5, 30, -signal.SIGINT, "")])
+@pytest.mark.parametrize("pause, work, status, said", [(0.05, 0.3, 0, "in order"), (2.5, 30, -signal.SIGINT, "")])
 def test_who_asks_twice_is_not_made_to_wait_and_one_press_is_not_two(pause, work, status, said):
     process = subprocess.Popen(
         [sys.executable, "-c", PROGRAM.format(work=work)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
