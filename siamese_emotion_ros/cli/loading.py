@@ -9,20 +9,33 @@ if TYPE_CHECKING:
 
 
 def load_faces(dataset: str, root: Path, **options: Any) -> FaceSet:
-    """The data set `dataset` at `root`, as datasets.load; says what was skipped and what was left out."""
+    """The data set `dataset` at `root`, as datasets.load, or "bag", as evaluation.bag_faces.load_bag.
+
+    Says what was skipped and what was left out.
+    """
+    from collections import Counter
+
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-    from siamese_emotion_ros.datasets.load import load
+    from siamese_emotion_ros.datasets.load import DATASETS, load
 
+    loaders = dict(DATASETS)
+    if dataset not in DATASETS:  # what a bag needs is loaded for a bag, and for the list of all that there is
+        from siamese_emotion_ros.evaluation.bag_faces import load_bag
+
+        loaders["bag"] = load_bag
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(f"reading {dataset}", total=None)
         faces = load(
-            dataset, root, progress=lambda done, total: bar.update(task, completed=done, total=total), **options
+            dataset, root, loaders,
+            progress=lambda done, total: bar.update(task, completed=done, total=total), **options,
         )
-    for what, rows in (("skipped", faces.skipped), ("left out", faces.left_out)):
-        if rows:
-            console.print(f"{what} {len(rows)} faces, such as {rows[0].name}: {rows[0].reason}", highlight=False)
+    if faces.skipped:
+        first = faces.skipped[0]
+        console.print(f"skipped {len(faces.skipped)}, such as {first.name}: {first.reason}", highlight=False)
+    for reason, count in Counter(row.reason for row in faces.left_out).items():
+        console.print(f"left out {count} faces: {reason}", highlight=False)
     return faces

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import inspect
 from pathlib import Path
-from typing import Any, Callable, Dict, Union
+from typing import Any, Callable, Dict, Mapping, Union
 
 from .ckplus import load_ckplus
 from .face_set import DataSetError, FaceSet
@@ -19,15 +19,17 @@ DATASETS: Dict[str, Callable[..., FaceSet]] = {
 }
 
 
-def load(dataset: str, root: Union[str, Path], **options: Any) -> FaceSet:
-    """The data set named `dataset` (one of DATASETS) from `root`; the options are those of its own function.
+def load(
+    dataset: str, root: Union[str, Path], loaders: Mapping[str, Callable[..., FaceSet]] = DATASETS, **options: Any
+) -> FaceSet:
+    """The data set named `dataset` (one of `loaders`) from `root`; the options are those of its own function.
 
     Every data set takes `progress`. Raises DataSetError for an unknown name or option, and as the loader
     does.
     """
-    if dataset not in DATASETS:
-        raise DataSetError(f"unknown data set {dataset!r}: expected one of {', '.join(DATASETS)}")
-    loader = DATASETS[dataset]
+    if dataset not in loaders:
+        raise DataSetError(f"unknown data set {dataset!r}: expected one of {', '.join(loaders)}")
+    loader = loaders[dataset]
     known = [name for name in inspect.signature(loader).parameters if name != "root"]
     unknown = sorted(set(options) - set(known))
     if unknown:

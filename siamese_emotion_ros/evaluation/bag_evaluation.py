@@ -3,11 +3,10 @@ from __future__ import annotations
 
 from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional
 
-from siamese_emotion_ros.bags.decoding import decode, stamp_of
 from siamese_emotion_ros.bags.reading import Bag, BagError, Topic
 from siamese_emotion_ros.evaluation.bag_answers import recorded_answers
 from siamese_emotion_ros.evaluation.bag_observations import Observations
-from siamese_emotion_ros.evaluation.bag_replay import Frame, Replay
+from siamese_emotion_ros.evaluation.bag_replay import Frame, Replay, first_stamp
 from siamese_emotion_ros.evaluation.bag_report import bag_report, notices_of, render_bag_sections, render_bare_page
 from siamese_emotion_ros.evaluation.bag_truth import Truth, read_truth
 from siamese_emotion_ros.evaluation.measurement import Measurement, measure
@@ -46,19 +45,19 @@ def replay(
 
     `truth_name`: a topic or a CSV file (see bag_truth), or None. BagError when no image can be read, and as read_truth.
     """
-    truth = None if truth_name is None else read_truth(truth_name, bag, _first_stamp(bag, topic))
+    truth = None if truth_name is None else read_truth(truth_name, bag, first_stamp(bag, topic))
     observations = Observations()
     played = Replay(bag, topic, finder, recognizer)
     for frame in played.frames():
         observations.add(frame, truth)
         each(frame)
     if not observations.stamps:
-        reason = next(iter(played.unreadable), "there is none")
+        reason = next(iter(played.search.unreadable), "there is none")
         raise BagError(f"{bag.path}: none of the {topic.count} images on {topic.name} can be read: {reason}")
     figures: Dict[str, Any] = {
         "images": {
             "topic": topic.name, "type": topic.type, **observations.stream_figures(),
-            "unreadable": dict(sorted(played.unreadable.items())), "jumps_back": played.jumps_back,
+            "unreadable": dict(sorted(played.search.unreadable.items())), "jumps_back": played.search.jumps_back,
         },
         "faces": observations.face_figures(),
         "recorded": recorded_answers(bag, observations.stamps, observations.sightings, leave_out=truth_name or ""),
@@ -87,13 +86,3 @@ def evaluate(
     )
     evaluation = build_report(measurement, title, f"against {truth_name}", queries, facts, notices=notices)
     return Evaluated(bag_report(figures, evaluation, notices, facts), measurement)
-
-
-def _first_stamp(bag: Bag, topic: Topic) -> int:
-    """Stamp of the first image that is one, nanoseconds: the beginning from which a CSV file counts."""
-    for _, _, data in bag.messages([topic.name]):
-        try:
-            return stamp_of(decode(topic.type, data))
-        except BagError:
-            continue
-    return 0

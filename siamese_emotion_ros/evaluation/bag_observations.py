@@ -3,14 +3,14 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
 import cv2
 import numpy as np
 
 from siamese_emotion_ros.datasets.face_set import FaceSet, Skipped
 from siamese_emotion_ros.evaluation.bag_replay import Frame
-from siamese_emotion_ros.evaluation.bag_truth import Truth
+from siamese_emotion_ros.evaluation.bag_truth import Stretches, Truth
 from siamese_emotion_ros.recognition.emotions import EIGHT
 
 #: A delay beyond this is another clock, as when stamps are of a simulation [ns].
@@ -57,7 +57,7 @@ class Observations:
         self._names: List[str] = []
         self._subjects: List[str] = []
         self._without_truth: List[str] = []
-        self._last_true: Dict[int, Tuple[str, int]] = {}
+        self._true_stretches = Stretches()
 
     def add(self, frame: Frame, truth: Optional[Truth]) -> None:
         """Note one frame, and hold its faces against the truth."""
@@ -79,7 +79,7 @@ class Observations:
             self._embeddings.append(embedding)
             self._labels.append(EIGHT.index(true))
             self._names.append(name)
-            self._subjects.append(self._stretch_of(face.face_id, true))
+            self._subjects.append(self._true_stretches.of(face.face_id, true))
 
     def queries(self) -> FaceSet:
         """The faces whose true label is known, small, for `measure`; those without are in left_out.
@@ -182,13 +182,6 @@ class Observations:
         for sighting in self.sightings:
             tracks[sighting.face_id].append(sighting)
         return tracks
-
-    def _stretch_of(self, face_id: int, true: str) -> str:
-        label, number = self._last_true.get(face_id, ("", 0))
-        if label != true:
-            number += 1
-            self._last_true[face_id] = (true, number)
-        return f"face {face_id}, stretch {number}"
 
     def _since_start(self, stamp: int) -> float:
         return round((stamp - self.stamps[0]) / 1e9, 6)

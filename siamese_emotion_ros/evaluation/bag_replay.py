@@ -5,12 +5,12 @@ import queue
 import threading
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any, Callable, Iterator, List, Tuple
+from typing import Any, Callable, Iterator, List, NamedTuple, Tuple
 
 import numpy as np
 
 from siamese_emotion_ros.bags.decoding import decode, stamp_of
-from siamese_emotion_ros.bags.reading import Bag, Topic
+from siamese_emotion_ros.bags.reading import Bag, BagError, Topic
 from siamese_emotion_ros.faces.finder import Face, FaceFinder
 from siamese_emotion_ros.faces.image_messages import image_from_message
 from siamese_emotion_ros.recognition.recognizer import Recognition, Recognizer
@@ -35,48 +35,39 @@ class Frame:
     embeddings: np.ndarray
 
 
-class Replay:
-    """Goes through the images of a topic in the order of their recording.
+class Sought(NamedTuple):
+    """One image of a recording and the faces in it; the fields are those of Frame."""
 
-    Reading, searching and recognising have a thread each, so that a frame is searched while the one before is
-    recognised; numpy, OpenCV, the detectors and the networks work without Python's lock. Each step takes the frames in
-    their order, so that the answers do not depend on how the threads run.
+    stamp: int
+    recorded: int
+    frame_id: str
+    image: np.ndarray
+    faces: List[Face]
+
+
+class Search:
+    """Goes through the images of a topic in the order of their recording, and finds the faces as the node does.
 
     unreadable: how many images were left out, by reason. jumps_back: how often a stamp was earlier than the one before;
     tracking starts again there, as it does in the node.
     """
 
-    def __init__(self, bag: Bag, topic: Topic, finder: FaceFinder, recognizer: Recognizer) -> None:
+    def __init__(self, bag: Bag, topic: Topic, finder: FaceFinder) -> None:
         self._bag = bag
         self._topic = topic
         self._finder = finder
-        self._recognizer = recognizer
         self.unreadable: Counter = Counter()
         self.jumps_back = 0
 
-    def frames(self) -> Iterator[Frame]:
-        """Every readable image with its faces and their answers."""
-        return ahead(lambda: self._recognized())
-
-    def _recognized(self) -> Iterator[Frame]:
-        for stamp, recorded, frame_id, image, faces in ahead(lambda: self._searched()):
-            # Recognizer.recognize() in its two halves, as the report wants the embeddings too.
-            embeddings = self._embeddings([face.crop for face in faces])
-            answers = self._recognizer.recognize_embeddings(embeddings) if faces else []
-            yield Frame(stamp, recorded, frame_id, image, tuple(zip(faces, answers)), embeddings)
-
-    def _embeddings(self, crops: List[np.ndarray]) -> np.ndarray:
-        model = self._recognizer.model
-        return model.embed(crops) if crops else np.empty((0, model.embedding_dim), np.float32)
-
-    def _searched(self) -> Iterator[Tuple[int, int, str, np.ndarray, List[Face]]]:
+    def images(self) -> Iterator[Sought]:
+        """Every readable image with its faces; reading has a thread of its own."""
         last = None
         for stamp, recorded, frame_id, image in ahead(lambda: self._decoded()):
             if last is not None and stamp < last:
                 self.jumps_back += 1
                 self._finder.reset()
             last = stamp
-            yield stamp, recorded, frame_id, image, self._finder.find(image)
+            yield Sought(stamp, recorded, frame_id, image, self._finder.find(image))
 
     def _decoded(self) -> Iterator[Tuple[int, int, str, np.ndarray]]:
         for _, recorded, data in self._bag.messages([self._topic.name]):
@@ -87,6 +78,45 @@ class Replay:
                 self.unreadable[str(error)] += 1
                 continue
             yield stamp_of(message), recorded, message.header.frame_id, image
+
+
+class Replay:
+    """Goes through the images of a topic, finds the faces and recognises them.
+
+    Reading, searching and recognising have a thread each, so that a frame is searched while the one before is
+    recognised; numpy, OpenCV, the detectors and the networks work without Python's lock. Each step takes the frames in
+    their order, so that the answers do not depend on how the threads run.
+    """
+
+    def __init__(self, bag: Bag, topic: Topic, finder: FaceFinder, recognizer: Recognizer) -> None:
+        #: Knows what was left out, and how often time jumped back.
+        self.search = Search(bag, topic, finder)
+        self._recognizer = recognizer
+
+    def frames(self) -> Iterator[Frame]:
+        """Every readable image with its faces and their answers."""
+        return ahead(lambda: self._recognized())
+
+    def _recognized(self) -> Iterator[Frame]:
+        for stamp, recorded, frame_id, image, faces in ahead(lambda: self.search.images()):
+            # Recognizer.recognize() in its two halves, as the report wants the embeddings too.
+            embeddings = self._embeddings([face.crop for face in faces])
+            answers = self._recognizer.recognize_embeddings(embeddings) if faces else []
+            yield Frame(stamp, recorded, frame_id, image, tuple(zip(faces, answers)), embeddings)
+
+    def _embeddings(self, crops: List[np.ndarray]) -> np.ndarray:
+        model = self._recognizer.model
+        return model.embed(crops) if crops else np.empty((0, model.embedding_dim), np.float32)
+
+
+def first_stamp(bag: Bag, topic: Topic) -> int:
+    """Stamp of the first image that is one, nanoseconds: the beginning from which a CSV file counts."""
+    for _, _, data in bag.messages([topic.name]):
+        try:
+            return stamp_of(decode(topic.type, data))
+        except BagError:
+            continue
+    return 0
 
 
 def ahead(source: Callable[[], Iterator[Any]], depth: int = AHEAD) -> Iterator[Any]:

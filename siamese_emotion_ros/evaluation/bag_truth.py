@@ -98,6 +98,20 @@ class Recorded(Truth):
         return best[1] if best[0] >= SAME_FACE else None
 
 
+class Stretches:
+    """Names the stretches through which a face keeps one true label: its pictures in one are nearly the same."""
+
+    def __init__(self) -> None:
+        self._last: Dict[int, Tuple[str, int]] = {}
+
+    def of(self, face_id: int, label: str) -> str:
+        """The stretch of the next picture of this face, which shows `label`."""
+        before, number = self._last.get(face_id, ("", 0))
+        number += label != before
+        self._last[face_id] = (label, number)
+        return f"face {face_id}, stretch {number}"
+
+
 def read_truth(wanted: str, bag: Bag, first_stamp: int) -> Truth:
     """The truth that a user names: a topic of the recording, or a CSV file of intervals; BagError for neither.
 

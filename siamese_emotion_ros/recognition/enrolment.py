@@ -90,7 +90,7 @@ def choose(
     They are embedded as the gallery stores them, if it carries images: then its fingerprint stays the same wherever it
     is embedded again. The gallery's own spacing says which differences between faces are too small to matter.
     """
-    reasons = [_fault(candidate, criteria) for candidate in candidates]
+    reasons = [fault(candidate, criteria) for candidate in candidates]
     kept = np.array([row for row, reason in enumerate(reasons) if reason is None], np.int64)
     faces = [candidates[row].face for row in kept]
     if gallery is not None and gallery.images is not None:
@@ -197,7 +197,8 @@ def as_stored(gallery: Gallery, faces: Sequence[np.ndarray]) -> np.ndarray:
     return np.stack([resize(to_gray(face), height) for face in faces]) if len(faces) else gallery.images[:0]
 
 
-def _fault(candidate: Candidate, criteria: Criteria) -> Optional[str]:
+def fault(candidate: Candidate, criteria: Criteria) -> Optional[str]:
+    """Why a face is no anchor whatever the others look like, one of REASONS; None for one that is good enough."""
     if min(candidate.face.shape[:2]) < MIN_SIDE:
         return TOO_SMALL
     if not candidate.score >= criteria.min_score:

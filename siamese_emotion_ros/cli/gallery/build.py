@@ -1,23 +1,37 @@
-"""`siamese-emotion gallery build`: the faces of a data set as anchors."""
+"""`siamese-emotion gallery build`: the faces of a data set, of folders or of a recording as anchors."""
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
 
 import typer
 
 from siamese_emotion_ros.cli.errors import reported
 from siamese_emotion_ros.cli.source import options_of
 
+if TYPE_CHECKING:
+    import numpy as np
+
+    from siamese_emotion_ros.datasets.face_set import FaceSet
+
 
 def build(
     model: Path = typer.Option(..., help="Model file that embeds the anchors."),
-    dataset: str = typer.Option("fer2013", help="Where the faces come from: fer2013, ckplus, kdef or folder."),
-    root: Path = typer.Option(..., help="Your copy of the data set."),
+    dataset: str = typer.Option(
+        "fer2013", help="Where the faces come from: fer2013, ckplus, kdef, folder, or bag, a rosbag2 recording with "
+        "--option truth=TOPIC|FILE.csv, as evaluate-bag takes it."
+    ),
+    root: Path = typer.Option(..., help="Your copy of the data set, or the recording."),
     output: Path = typer.Option(..., help="Gallery file to write (*.gallery.safetensors)."),
-    split: str = typer.Option("official", help="How the data set is split; the anchors come from its train part."),
+    split: Optional[str] = typer.Option(
+        None, help="How the data set is split (official, stratified, subject, paper): the anchors come from its train "
+        "part; or all. Default: official where it has one, else all."
+    ),
     seed: int = typer.Option(0, help="Seed of the split and of the condensation."),
-    classes: str = typer.Option("seven", help="Label set (a, b, seven, eight) or emotions as anger,happiness,neutral."),
+    classes: Optional[str] = typer.Option(
+        None, help="Label set (a, b, seven, eight) or emotions as anger,happiness,neutral. Default: those of the seven "
+        "that there are faces of."
+    ),
     anchors: Optional[int] = typer.Option(None, help="Keep about this many (default: all)."),
     balance: float = typer.Option(0.0, help="Condensed: 0 keeps the emotions' proportions, 1 gives all equally many."),
     confirmed: bool = typer.Option(
@@ -51,9 +65,10 @@ def build(
 
 
 def _build(
-    model: Path, dataset: str, root: Path, output: Path, split: str, seed: int, classes: str, anchors: Optional[int],
-    balance: float, confirmed: bool, support: float, method: str, k: int, known_share: Optional[float],
-    image_size: Optional[int], half: bool, options: Dict[str, Any], device: str, force: bool,
+    model: Path, dataset: str, root: Path, output: Path, split: Optional[str], seed: int, classes: Optional[str],
+    anchors: Optional[int], balance: float, confirmed: bool, support: float, method: str, k: int,
+    known_share: Optional[float], image_size: Optional[int], half: bool, options: Dict[str, Any], device: str,
+    force: bool,
 ) -> None:
     from rich.console import Console
 
@@ -61,11 +76,10 @@ def _build(
     from siamese_emotion_ros.cli.loading import load_faces
     from siamese_emotion_ros.cli.progress import face_progress
     from siamese_emotion_ros.datasets.ferplus import keep_confirmed, keep_supported
-    from siamese_emotion_ros.datasets.splits import split as split_faces
     from siamese_emotion_ros.recognition.calibration import calibrated
     from siamese_emotion_ros.recognition.condensation import EDITING, METHODS, clear_anchors, condense, draw
     from siamese_emotion_ros.recognition.embedding import embed_faces
-    from siamese_emotion_ros.recognition.emotions import parse_label_set
+    from siamese_emotion_ros.recognition.emotions import SEVEN, parse_label_set
     from siamese_emotion_ros.recognition.gallery import build_gallery
     from siamese_emotion_ros.recognition.model import EmbeddingModel
 
@@ -75,11 +89,16 @@ def _build(
     if known_share is not None and not 0 < known_share < 1:
         raise ValueError(f"--known-share is {known_share}: expected a share between 0 and 1, such as 0.99")
     embedder = EmbeddingModel.load(model, device)
-    labels = parse_label_set(classes)
-    faces = load_faces(dataset, root, **options).restrict(labels)
-    parts = split_faces(faces, split, seed)
+    wanted = parse_label_set(classes) if classes else None
+    faces = load_faces(dataset, root, **options)
+    faces = faces.restrict(wanted or [label for label in SEVEN if faces.counts().get(label)])
+    for_anchors, for_calibration = _parts(faces, split, seed)
+    if known_share is not None and not len(for_calibration):
+        raise ValueError(
+            "--known-share is found on faces that are no anchors, and here all are: --split stratified keeps some back"
+        )
 
-    train = faces.select(parts["train"])
+    train = faces.select(for_anchors)
     if confirmed:
         train = keep_confirmed(train)
     if support:
@@ -100,8 +119,20 @@ def _build(
         with console.status(f"condensing to {anchors} anchors"):
             built = condense(built, anchors, method, seed, balance, clear)
     if known_share is not None:
-        val = faces.select(parts["val"])
+        val = faces.select(for_calibration)
         with face_progress("calibrating") as progress:
             embeddings = embed_faces(embedder, val.faces, progress)
         built = calibrated(built, embeddings, val.labels, known_share)
     write_and_tell(console, output, built, half)
+
+
+def _parts(faces: FaceSet, split: Optional[str], seed: int) -> Tuple[np.ndarray, np.ndarray]:
+    """Indices of the faces that become anchors, and of those that stay back to calibrate them."""
+    import numpy as np
+
+    from siamese_emotion_ros.datasets.splits import split as split_faces
+
+    if split == "all" or (split is None and faces.official_split is None):
+        return np.arange(len(faces)), np.empty(0, np.int64)
+    parts = split_faces(faces, split or "official", seed)
+    return parts["train"], parts["val"]
