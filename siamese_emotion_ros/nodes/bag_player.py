@@ -3,24 +3,24 @@ from __future__ import annotations
 
 import importlib
 import sys
-import threading
 import time
 from itertools import islice
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional
 
 import numpy as np
-from rclpy.qos import QoSDurabilityPolicy, QoSHistoryPolicy, QoSProfile, QoSReliabilityPolicy
+from rclpy.qos import QoSHistoryPolicy, QoSProfile, QoSReliabilityPolicy
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CompressedImage, Image
-from std_msgs.msg import Bool, Header
+from std_msgs.msg import Header
 
 from siamese_emotion_ros.bags.decoding import COMPRESSED_IMAGE, choose_image_topic, decode, stamp_of
 from siamese_emotion_ros.bags.reading import Bag, BagError, BagMessage, Topic
 from siamese_emotion_ros.faces.image_messages import image_from_message
 from siamese_emotion_ros.nodes.conversions import image_message
-from siamese_emotion_ros.nodes.lifecycle import AUTOSTART, StreamNode, result_qos, run
+from siamese_emotion_ros.nodes.lifecycle import AUTOSTART, result_qos, run
 from siamese_emotion_ros.nodes.parameters import START, UNCONFIGURED, Change, ParameterTable, Spec
+from siamese_emotion_ros.nodes.player import WAIT_FOR_SUBSCRIBERS, PlayerNode
 from siamese_emotion_ros.nodes.sources import UNTOLD_RATE, Source
 
 PARAMETERS = ParameterTable("bag_player", [
@@ -38,13 +38,12 @@ PARAMETERS = ParameterTable("bag_player", [
     Spec("loop", False, "Begin again at the end; stamps jump back, as with ros2 bag play --loop."),
     Spec("clock_rate", 0.0, "Publish the time of the recording on /clock so many times a second; 0.0: do not.",
          low=0.0, high=1000.0),
-    Spec("wait_for_subscribers", 0, "Hold the first message back until so many have subscribed to the images.",
-         low=0, high=100),
+    WAIT_FOR_SUBSCRIBERS,
     AUTOSTART,
 ])
 
 
-class BagPlayer(StreamNode):
+class BagPlayer(PlayerNode):
     """Publishes `image_raw`, other topics and /clock as asked, and, latched, `~/ended`."""
 
     def __init__(self, **kwargs: Any) -> None:
@@ -53,10 +52,12 @@ class BagPlayer(StreamNode):
         self._held: Optional[BagMessage] = None  # what a deactivation came before
         self._published: Dict[str, Any] = {}
         self._ticks: Any = None
-        self._ended: Any = None
-        self._thread: Optional[threading.Thread] = None
-        self._stopping = threading.Event()
         super().__init__(PARAMETERS, **kwargs)
+
+    @property
+    def playing(self) -> str:
+        """The recording."""
+        return str(self.settings.bag)
 
     def load(self, settings: Any) -> None:
         """Open the recording and offer its topics."""
@@ -69,34 +70,18 @@ class BagPlayer(StreamNode):
         self._decompress = settings.decompress and self._image.type == COMPRESSED_IMAGE
         if self._image.type == COMPRESSED_IMAGE and not self._decompress:
             topic = self.resolve_topic_name("image_raw") + "/compressed"
-            self._published[self._image.name] = self.publisher(CompressedImage, topic, result_qos(depth=5))
+            self.images = self.publisher(CompressedImage, topic, result_qos(depth=5))
         else:
-            self._published[self._image.name] = self.publisher(Image, "image_raw", result_qos(depth=5))
+            self.images = self.publisher(Image, "image_raw", result_qos(depth=5))
+        self._published[self._image.name] = self.images
         for topic in _others(self._bag, settings.others):
-            self._published.setdefault(topic.name, self.publisher(_message_class(topic), topic.name, result_qos()))
+            if topic.name not in self._published:
+                self._published[topic.name] = self.publisher(_message_class(topic), topic.name, result_qos())
         newest = QoSProfile(
             depth=1, history=QoSHistoryPolicy.KEEP_LAST, reliability=QoSReliabilityPolicy.BEST_EFFORT
         )
         self._ticks = self.create_publisher(Clock, "/clock", newest) if settings.clock_rate else None
-        # Not a lifecycle publisher: whether the recording has ended is worth knowing in every state.
-        self._ended = self.create_publisher(Bool, "~/ended", QoSProfile(
-            depth=1, reliability=QoSReliabilityPolicy.RELIABLE, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL
-        ))
-
-    def start(self) -> None:
-        """Begin to publish; after a deactivation it goes on where it was."""
-        self._stopping.clear()
-        self._ended.publish(Bool(data=False))
-        self.vitals.excuse = f"waiting for {self.settings.wait_for_subscribers} subscriber(s)"
-        self._thread = threading.Thread(target=self._run, name="bag_player", daemon=True)
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Publish no more."""
-        self._stopping.set()
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
+        super().load(settings)
 
     def unload(self) -> None:
         """Close the recording."""
@@ -105,12 +90,13 @@ class BagPlayer(StreamNode):
             self._bag.close()
             self._bag = None
         for publisher in self._published.values():
-            self.destroy_lifecycle_publisher(publisher)
+            if publisher is not self.images:
+                self.destroy_lifecycle_publisher(publisher)
         self._published = {}
-        for publisher in (self._ticks, self._ended):
-            if publisher is not None:
-                self.destroy_publisher(publisher)
-        self._ticks = self._ended = None
+        if self._ticks is not None:
+            self.destroy_publisher(self._ticks)
+            self._ticks = None
+        super().unload()
 
     def change(self, change: Change) -> None:
         """Rate and loop are read before each message; whether there is a clock is decided when configured."""
@@ -121,26 +107,12 @@ class BagPlayer(StreamNode):
         """What is played."""
         return {"bag": self.settings.bag, "speed": self.settings.rate} if self.settings is not None else {}
 
-    # --- the thread that reads and publishes ---
+    # --- in the thread that plays ---
 
-    def _run(self) -> None:
-        try:
-            images = self._published[self._image.name]
-            while images.get_subscription_count() < self.settings.wait_for_subscribers:
-                if self._stopping.wait(0.02):
-                    return
-            self.vitals.excuse = ""
-            while not self._stopping.is_set():
-                count = self._play()
-                if self._stopping.is_set():
-                    return
-                if not (self.settings.loop and count):
-                    break
-            self.vitals.excuse = f"{self.settings.bag} has ended"
-            self._ended.publish(Bool(data=True))
-        except Exception as error:
-            self.vitals.trouble = f"{self.settings.bag} cannot be read: {error}"
-            self.stream_failed(error)
+    def play(self) -> None:
+        """The recording to its end, and again while `loop` says so."""
+        while self._play() and self.settings.loop and not self.stopping.is_set():
+            pass
 
     def _play(self) -> int:
         """Go on to the end of the recording, or until the node stops; returns how many messages were published."""
@@ -172,17 +144,17 @@ class BagPlayer(StreamNode):
         """
         if played is None:
             self._tell_time(moment)
-            return not self._stopping.is_set()
+            return not self.stopping.is_set()
         before, began = played
         while True:
             now = before + int((time.monotonic() - began) * 1e9 * self.settings.rate)
             left = (moment - now) / 1e9 / self.settings.rate
             self._tell_time(min(now, moment))
             if left <= 0:
-                return not self._stopping.is_set()
+                return not self.stopping.is_set()
             # Short waits, so that another rate is noticed.
             longest = 1.0 / self.settings.clock_rate if self._ticks is not None else 0.1
-            if self._stopping.wait(min(left, longest)):
+            if self.stopping.wait(min(left, longest)):
                 return False
 
     def _tell_time(self, moment: int) -> None:

@@ -2,17 +2,16 @@
 from __future__ import annotations
 
 import sys
-import threading
 import time
 from typing import Any, Dict, List, Optional
 
-from rclpy.qos import QoSDurabilityPolicy, QoSProfile, QoSReliabilityPolicy
 from sensor_msgs.msg import Image
-from std_msgs.msg import Bool, Header
+from std_msgs.msg import Header
 
 from siamese_emotion_ros.nodes.conversions import ReusedImage
-from siamese_emotion_ros.nodes.lifecycle import AUTOSTART, StreamNode, result_qos, run
+from siamese_emotion_ros.nodes.lifecycle import AUTOSTART, result_qos, run
 from siamese_emotion_ros.nodes.parameters import START, UNCONFIGURED, Change, ParameterTable, Spec
+from siamese_emotion_ros.nodes.player import WAIT_FOR_SUBSCRIBERS, PlayerNode
 from siamese_emotion_ros.nodes.sources import Source, SourceError, open_source, webcam_index
 
 PARAMETERS = ParameterTable("image_source", [
@@ -24,7 +23,7 @@ PARAMETERS = ParameterTable("image_source", [
     Spec("rate", 0.0, "Images per second; 0.0 is the source's own (10 for images).", low=0.0, high=240.0),
     Spec("loop", False, "Begin again at the end of a video, folder or image."),
     Spec("frame_id", "camera", "frame_id of every image."),
-    Spec("wait_for_subscribers", 0, "Hold the first image back until so many have subscribed.", low=0, high=100),
+    WAIT_FOR_SUBSCRIBERS,
     AUTOSTART,
 ])
 
@@ -32,54 +31,31 @@ PARAMETERS = ParameterTable("image_source", [
 FIRST_WAIT, LONGEST_WAIT = 1.0, 30.0
 
 
-class ImageSource(StreamNode):
+class ImageSource(PlayerNode):
     """Publishes `image_raw` (bgr8, stamped when it is read) and, latched, `~/ended`."""
 
     def __init__(self, **kwargs: Any) -> None:
         self._source: Optional[Source] = None
-        self._thread: Optional[threading.Thread] = None
-        self._publisher: Any = None
-        self._ended: Any = None
-        self._stopping = threading.Event()
         super().__init__(PARAMETERS, **kwargs)
+
+    @property
+    def playing(self) -> str:
+        """The source."""
+        return str(self.settings.source)
 
     def load(self, settings: Any) -> None:
         """Open a file or folder. A webcam is opened when it is needed, and tried again: it may be plugged in later."""
         if webcam_index(settings.source) is None:
             self._source = open_source(settings.source)
-        self._publisher = self.publisher(Image, "image_raw", result_qos(depth=5))
-        # Not a lifecycle publisher: whether the source has ended is worth knowing in every state.
-        latched = QoSProfile(
-            depth=1, reliability=QoSReliabilityPolicy.RELIABLE, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL
-        )
-        self._ended = self.create_publisher(Bool, "~/ended", latched)
-
-    def start(self) -> None:
-        """Begin to publish; a file or folder goes on where it was."""
-        self._stopping.clear()
-        self._ended.publish(Bool(data=False))
-        self.vitals.excuse = f"waiting for {self.settings.wait_for_subscribers} subscriber(s)"
-        self._thread = threading.Thread(target=self._run, name="image_source", daemon=True)
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Publish no more."""
-        self._stopping.set()
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
+        self.images = self.publisher(Image, "image_raw", result_qos(depth=5))
+        super().load(settings)
 
     def unload(self) -> None:
         """Close the source."""
         if self._source is not None:
             self._source.close()
             self._source = None
-        if self._publisher is not None:
-            self.destroy_lifecycle_publisher(self._publisher)
-            self._publisher = None
-        if self._ended is not None:
-            self.destroy_publisher(self._ended)
-            self._ended = None
+        super().unload()
 
     def change(self, change: Change) -> None:
         """Rate, loop and frame_id are read before each frame."""
@@ -88,33 +64,20 @@ class ImageSource(StreamNode):
         """What is read."""
         return {"source": self.settings.source} if self.settings is not None else {}
 
-    # --- the thread that reads and publishes ---
+    # --- in the thread that plays ---
 
-    def _run(self) -> None:
-        try:
-            self._wait_for_subscribers()
-            self.vitals.excuse = ""
-            if webcam_index(self.settings.source) is None:
-                self._play()
-            else:
-                self._watch()
-            if not self._stopping.is_set():
-                self.vitals.excuse = f"{self.settings.source} has ended"
-                self._ended.publish(Bool(data=True))
-        except Exception as error:
-            self.vitals.trouble = f"{self.settings.source} cannot be read: {error}"
-            self.stream_failed(error)
-
-    def _wait_for_subscribers(self) -> None:
-        while self._publisher.get_subscription_count() < self.settings.wait_for_subscribers:
-            if self._stopping.wait(0.02):
-                return
+    def play(self) -> None:
+        """A file or folder to its end, a webcam for as long as the node is active."""
+        if webcam_index(self.settings.source) is None:
+            self._play()
+        else:
+            self._watch()
 
     def _play(self) -> None:
         """A file or folder, at its own rate or the one asked for, to its end."""
         image, published, due = ReusedImage(), 0, time.monotonic()
         at_beginning = 0
-        while not self._stopping.wait(max(0.0, due - time.monotonic())):
+        while not self.stopping.wait(max(0.0, due - time.monotonic())):
             try:
                 frame = self._source.read()
             except SourceError as error:
@@ -135,7 +98,7 @@ class ImageSource(StreamNode):
     def _watch(self) -> None:
         """A webcam, for as long as the node is active; opened again with growing patience when it is gone."""
         image, wait, due = ReusedImage(), FIRST_WAIT, 0.0
-        while not self._stopping.is_set():
+        while not self.stopping.is_set():
             try:
                 if self._source is None:
                     self._source = open_source(self.settings.source, self.settings.rate)
@@ -147,7 +110,7 @@ class ImageSource(StreamNode):
                     self._source = None
                 self.vitals.trouble = str(error)
                 self.get_logger().warning(f"{error} Trying again in {wait:g} s.")
-                self._stopping.wait(wait)
+                self.stopping.wait(wait)
                 wait = min(2.0 * wait, LONGEST_WAIT)
                 continue
             wait = FIRST_WAIT
@@ -160,7 +123,7 @@ class ImageSource(StreamNode):
     def _publish(self, image: ReusedImage, frame: Any) -> None:
         self.vitals.took()
         header = Header(stamp=self.get_clock().now().to_msg(), frame_id=self.settings.frame_id)
-        self._publisher.publish(image.fill(header, frame))
+        self.images.publish(image.fill(header, frame))
         self.vitals.gave()
 
 

@@ -22,7 +22,7 @@ def working(artifacts, tmp_path, portrait):
     """Parameters with which each node can be configured."""
     cv2.imwrite(str(tmp_path / "image.png"), portrait)
     return {
-        ImageSource: {"source": str(tmp_path / "image.png")},
+        ImageSource: {"source": str(tmp_path / "image.png"), "source_dir": str(tmp_path)},
         FaceCrop: {"detector": "haar"},
         SiameseEmotion: {
             "model_path": "model_a.safetensors", "gallery_path": "gallery_a3.safetensors",

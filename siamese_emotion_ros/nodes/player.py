@@ -1,0 +1,91 @@
+"""What the nodes that play images have in common: a thread that plays, subscribers to wait for, and an end to tell."""
+from __future__ import annotations
+
+import threading
+from typing import Any, Optional
+
+from rclpy.qos import QoSDurabilityPolicy, QoSProfile, QoSReliabilityPolicy
+from std_msgs.msg import Bool
+
+from siamese_emotion_ros.nodes.lifecycle import StreamNode
+from siamese_emotion_ros.nodes.parameters import ParameterTable, Spec
+
+WAIT_FOR_SUBSCRIBERS = Spec(
+    "wait_for_subscribers", 0, "Hold the beginning back until so many have subscribed to the images.", low=0, high=100,
+)
+
+
+class PlayerNode(StreamNode):
+    """Plays in a thread of its own while active, and says on `~/ended`, latched, whether it is through.
+
+    A subclass offers its images in load() and puts their publisher into `images`, and fills in `playing` and play().
+    """
+
+    def __init__(self, table: ParameterTable, **kwargs: Any) -> None:
+        #: The publisher whose subscribers are waited for; None while unconfigured.
+        self.images: Any = None
+        #: Set when the node is to play no further.
+        self.stopping = threading.Event()
+        self._ended: Any = None
+        self._thread: Optional[threading.Thread] = None
+        super().__init__(table, **kwargs)
+
+    # --- what a subclass fills in ---
+
+    @property
+    def playing(self) -> str:
+        """What is played, as its parameter says."""
+        raise NotImplementedError
+
+    def play(self) -> None:
+        """Publish to the end, or until `stopping` is set; called again after a deactivation, to go on from there."""
+        raise NotImplementedError
+
+    # --- transitions ---
+
+    def load(self, settings: Any) -> None:
+        """Offer `~/ended`."""
+        # Not a lifecycle publisher: whether all has been played is worth knowing in every state.
+        self._ended = self.create_publisher(Bool, "~/ended", QoSProfile(
+            depth=1, reliability=QoSReliabilityPolicy.RELIABLE, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL
+        ))
+
+    def start(self) -> None:
+        """Begin to play; after a deactivation it goes on where it was."""
+        self.stopping.clear()
+        self._ended.publish(Bool(data=False))
+        self.vitals.excuse = f"waiting for {self.settings.wait_for_subscribers} subscriber(s)"
+        self._thread = threading.Thread(target=self._run, name=self.get_name(), daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Play no further."""
+        self.stopping.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+
+    def unload(self) -> None:
+        """Take the topics away."""
+        if self.images is not None:
+            self.destroy_lifecycle_publisher(self.images)
+            self.images = None
+        if self._ended is not None:
+            self.destroy_publisher(self._ended)
+            self._ended = None
+
+    # --- the thread that plays ---
+
+    def _run(self) -> None:
+        try:
+            while self.images.get_subscription_count() < self.settings.wait_for_subscribers:
+                if self.stopping.wait(0.02):
+                    return
+            self.vitals.excuse = ""
+            self.play()
+            if not self.stopping.is_set():
+                self.vitals.excuse = f"{self.playing} has ended"
+                self._ended.publish(Bool(data=True))
+        except Exception as error:
+            self.vitals.trouble = f"{self.playing} cannot be read: {error}"
+            self.stream_failed(error)
