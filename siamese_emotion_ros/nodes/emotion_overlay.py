@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Any, List, Optional, Tuple
+from typing import Any, Iterable, List, Optional
 
 from rclpy.clock import Clock, ClockType
 from rclpy.qos import QoSProfile, QoSReliabilityPolicy
@@ -14,9 +14,9 @@ from siamese_emotion_ros.msg import EmotionStamped, FaceCropArray
 from siamese_emotion_ros.nodes.conversions import emotion_mark, image_message, nanoseconds
 from siamese_emotion_ros.nodes.face_crop import TRANSPORT, image_topic
 from siamese_emotion_ros.nodes.lifecycle import AUTOSTART, StreamNode, result_qos, run
+from siamese_emotion_ros.nodes.listener import Heard, Listener
 from siamese_emotion_ros.nodes.pairing import Frame, FramePairing
 from siamese_emotion_ros.nodes.parameters import ParameterTable
-from siamese_emotion_ros.nodes.stream import Mailbox, Worker
 
 PARAMETERS = ParameterTable("emotion_overlay", [TRANSPORT, AUTOSTART])
 
@@ -33,8 +33,7 @@ class EmotionOverlay(StreamNode):
     def __init__(self, **kwargs: Any) -> None:
         self._publisher: Any = None
         self._timer: Any = None
-        self._heard: List[Any] = []
-        self._worker: Optional[Worker] = None
+        self._listener: Optional[Listener] = None
         super().__init__(PARAMETERS, **kwargs)
 
     def load(self, settings: Any) -> None:
@@ -64,49 +63,43 @@ class EmotionOverlay(StreamNode):
     def _look(self) -> None:
         watched = self._publisher.get_subscription_count() > 0
         self.vitals.excuse = "" if watched else "nobody watches"
-        if watched and not self._heard:
+        if watched and self._listener is None:
             self._watch()
-        elif not watched and self._heard:
+        elif not watched:
             self._unwatch()
 
     def _watch(self) -> None:
         self._pairing = FramePairing(IMAGES_WAITING)
-        mailbox = Mailbox(4 * IMAGES_WAITING)
-        self._worker = Worker(mailbox, self._take, self.stream_failed, self.get_name())
         images = QoSProfile(depth=5, reliability=QoSReliabilityPolicy.BEST_EFFORT)
-        image_type, topic = image_topic(self)
-        self._heard = [
-            self.subscription(image_type, topic, images, lambda message: mailbox.put(("image", message))),
-            self.subscription(FaceCropArray, "faces", result_qos(), lambda message: mailbox.put(("faces", message))),
-            self.subscription(
-                EmotionStamped, "emotion", result_qos(), lambda message: mailbox.put(("emotion", message))
-            ),
-        ]
+        self._listener = Listener(self, 4 * IMAGES_WAITING, [
+            Heard(*image_topic(self), images, self._take_image),
+            Heard(FaceCropArray, "faces", result_qos(), self._take_faces),
+            Heard(EmotionStamped, "emotion", result_qos(), self._take_emotion),
+        ])
 
     def _unwatch(self) -> None:
-        for subscription in self._heard:
-            self.unsubscribe(subscription)
-        self._heard = []
-        if self._worker is not None:
-            self._worker.stop()
-            self._worker = None
+        if self._listener is not None:
+            self._listener.stop()
+            self._listener = None
 
-    def _take(self, item: Tuple[str, Any]) -> None:
-        kind, message = item
-        if kind == "image":
-            self.vitals.took()
-        stamp = nanoseconds(message.header.stamp)
-        pairing = self._pairing
-        add = {"image": pairing.add_image, "faces": pairing.add_faces, "emotion": pairing.add_emotion}[kind]
-        for frame in add(stamp, message):
-            if frame.answered:
-                self._publish(frame)
+    def _take_image(self, message: Any) -> None:
+        self.vitals.took()
+        self._publish(self._pairing.add_image(nanoseconds(message.header.stamp), message))
 
-    def _publish(self, frame: Frame) -> None:
-        drawn = drawable(image_from_message(frame.image))
-        draw_emotions(drawn, [emotion_mark(emotion) for emotion in frame.emotions.values()])
-        self._publisher.publish(image_message(frame.image.header, drawn))
-        self.vitals.gave(self.get_clock().now().nanoseconds - nanoseconds(frame.image.header.stamp))
+    def _take_faces(self, message: FaceCropArray) -> None:
+        self._publish(self._pairing.add_faces(nanoseconds(message.header.stamp), message))
+
+    def _take_emotion(self, message: EmotionStamped) -> None:
+        self._publish(self._pairing.add_emotion(nanoseconds(message.header.stamp), message))
+
+    def _publish(self, frames: Iterable[Frame]) -> None:
+        for frame in frames:
+            if not frame.answered:
+                continue
+            drawn = drawable(image_from_message(frame.image))
+            draw_emotions(drawn, [emotion_mark(emotion) for emotion in frame.emotions.values()])
+            self._publisher.publish(image_message(frame.image.header, drawn))
+            self.vitals.gave(self.get_clock().now().nanoseconds - nanoseconds(frame.image.header.stamp))
 
 
 def main(args: Optional[List[str]] = None) -> int:

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional
 
 from sensor_msgs.msg import Image
 
@@ -13,8 +13,9 @@ from siamese_emotion_ros.msg import EmotionStamped, FaceCrop, FaceCropArray
 from siamese_emotion_ros.nodes.conversions import image_message, nanoseconds
 from siamese_emotion_ros.nodes.hri_faces import TrackedFaces
 from siamese_emotion_ros.nodes.lifecycle import AUTOSTART, StreamNode, result_qos, run
+from siamese_emotion_ros.nodes.listener import Heard, Listener
 from siamese_emotion_ros.nodes.parameters import Change, ParameterTable, Spec
-from siamese_emotion_ros.nodes.stream import Mailbox, TimeWatch, Worker
+from siamese_emotion_ros.nodes.stream import TimeWatch
 from siamese_emotion_ros.recognition.emotions import ROS4HRI
 
 PARAMETERS = ParameterTable("hri_mirror", [
@@ -46,8 +47,7 @@ class HriMirror(StreamNode):
         self._publisher: Any = None
         self._faces = TrackedFaces()
         self._topics: Dict[str, FaceTopics] = {}
-        self._heard: List[Any] = []
-        self._worker: Optional[Worker] = None
+        self._listener: Optional[Listener] = None
         super().__init__(PARAMETERS, **kwargs)
 
     def load(self, settings: Any) -> None:
@@ -58,27 +58,18 @@ class HriMirror(StreamNode):
     def start(self) -> None:
         """Listen."""
         self._time, self._faces = TimeWatch(), TrackedFaces()
-        mailbox = Mailbox(WAITING)
-        self.vitals.replaced = lambda: mailbox.replaced
         # One thread for both topics, as both make publishers.
-        self._worker = Worker(mailbox, self._take, self.stream_failed, self.get_name())
-        self._heard = [
-            self.subscription(
-                FaceCropArray, "faces", result_qos(), lambda message: mailbox.put((self._mirror_faces, message))
-            ),
-            self.subscription(
-                EmotionStamped, "emotion", result_qos(), lambda message: mailbox.put((self._mirror_emotion, message))
-            ),
-        ]
+        listener = self._listener = Listener(self, WAITING, [
+            Heard(FaceCropArray, "faces", result_qos(), self._mirror_faces),
+            Heard(EmotionStamped, "emotion", result_qos(), self._mirror_emotion),
+        ])
+        self.vitals.replaced = lambda: listener.replaced
 
     def stop(self) -> None:
         """Listen no more, and say that no face is tracked."""
-        for subscription in self._heard:
-            self.unsubscribe(subscription)
-        self._heard = []
-        if self._worker is not None:
-            self._worker.stop()
-            self._worker = None
+        if self._listener is not None:
+            self._listener.stop()
+            self._listener = None
         if self._faces.ids and self.context.ok():
             self._remove(self._faces.clear())
             message = self._hri.IdsList()
@@ -98,11 +89,7 @@ class HriMirror(StreamNode):
         """How many faces are tracked."""
         return {"faces": len(self._faces.ids)} if self.settings is not None else {}
 
-    # --- in the worker's thread ---
-
-    def _take(self, item: Tuple[Callable[[Any], None], Any]) -> None:
-        mirror, message = item
-        mirror(message)
+    # --- in the listener's thread ---
 
     def _mirror_faces(self, message: FaceCropArray) -> None:
         """The list of the faces in view, and place and picture of each that is seen."""
