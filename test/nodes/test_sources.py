@@ -60,6 +60,25 @@ def test_a_single_image_is_one_frame(folder):
     assert values(source) == [2]
 
 
+def test_a_picture_in_a_loop_is_shown_as_its_file_is_now(folder):
+    picture = folder / "frame2.png"
+    source = open_source(str(picture))
+
+    def shown_again():
+        source.rewind()
+        return source.read()[0, 0, 0]
+
+    assert [shown_again(), shown_again()] == [20, 20]
+    cv2.imwrite(str(picture), frame(7, size=(100, 30)))
+    assert [shown_again(), shown_again()] == [70, 70]
+    for spoil in (lambda: picture.write_bytes(b"cut off"), picture.unlink):
+        spoil()
+        with pytest.raises(SourceError, match=r"frame2\.png"):
+            shown_again()
+    cv2.imwrite(str(picture), frame(3))
+    assert shown_again() == 30
+
+
 def test_a_video_gives_all_its_frames_at_its_rate_and_again_after_a_rewind(video):
     source = open_source(str(video))
     assert isinstance(source, Video)
