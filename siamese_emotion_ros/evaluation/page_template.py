@@ -68,26 +68,47 @@ svg .bar, svg .mark { fill: var(--curve); }
 .timelines figure { margin-top: 18px; }
 """
 
-TEMPLATE = """\
+#: What every page begins and ends with, and what has to be known before its figures are believed.
+_HEAD = """\
 <!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{{ report.dataset }} · top-1 {{ report.top1|percent }}</title>
+<title>{{ title }}</title>
 <style>
 {{ style }}</style>
 </head>
 <body>
 <main>
+"""
+
+_NOTICES = """\
+{% for notice in report.notices %}
+<p class="notice">{{ notice }}</p>
+{% endfor %}
+"""
+
+_FACTS = """\
+<table class="facts">
+{% for name, value in report.facts.items() %}
+<tr><td>{{ name }}</td><td><code>{{ value }}</code></td></tr>
+{% endfor %}
+</table>
+</main>
+</body>
+</html>
+"""
+
+TEMPLATE = """\
+{% set title = report.dataset ~ " · top-1 " ~ report.top1|percent %}
+""" + _HEAD + """\
 <h1>{{ report.dataset }}, {{ report.split }}</h1>
 <p class="soft">{{ report.n }} faces of {{ report.classes|length }} emotions, against {{ report.anchors }} anchors
 {%- if report.anchors_dataset %} from {{ report.anchors_dataset }}{% endif %};
 {% if report.threshold is none %}never unknown{% else %}unknown beyond a distance of
 {{ '%.3g'|format(report.threshold) }}{% endif %}.</p>
-{% for notice in report.notices %}
-<p class="notice">{{ notice }}</p>
-{% endfor %}
+""" + _NOTICES + """\
 
 <div class="tiles">
 {% for name, figure, interval, meaning in headline %}
@@ -187,15 +208,7 @@ that were named wrongly; the colour is the true emotion.</p>
 
 {{ sections }}
 <h2>What was measured, and with what</h2>
-<table class="facts">
-{% for name, value in report.facts.items() %}
-<tr><td>{{ name }}</td><td><code>{{ value }}</code></td></tr>
-{% endfor %}
-</table>
-</main>
-</body>
-</html>
-"""
+""" + _FACTS
 
 BAG_SECTIONS = """\
 <h2>Face by face</h2>
@@ -244,31 +257,10 @@ recorded ones were not; {{ recorded.images_replaced }} were replaced by newer on
 </table>
 """
 
-BARE_PAGE = """\
-<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{{ title }}</title>
-<style>
-{{ style }}</style>
-</head>
-<body>
-<main>
+BARE_PAGE = _HEAD + """\
 <h1>{{ title }}</h1>
 <p class="soft">What was seen; without a truth to hold it against nothing is said about right or wrong.</p>
-{% for notice in report.notices %}
-<p class="notice">{{ notice }}</p>
-{% endfor %}
+""" + _NOTICES + """\
 {{ sections }}
 <h2>What was replayed, and with what</h2>
-<table class="facts">
-{% for name, value in report.facts.items() %}
-<tr><td>{{ name }}</td><td><code>{{ value }}</code></td></tr>
-{% endfor %}
-</table>
-</main>
-</body>
-</html>
-"""
+""" + _FACTS
