@@ -26,21 +26,24 @@ def benchmark_knn(
     ),
     approximate: str = typer.Option("ivf", help="Which approximate search: ivf or hnsw."),
     json_file: Optional[Path] = typer.Option(None, "--json", help="Write the figures to this file as well."),
+    csv_file: Optional[Path] = typer.Option(None, "--csv", help="Write the table to this file."),
 ) -> None:
     """Measure the exact search of anchors against faiss IndexFlatL2 in turn, and the approximate one; needs faiss."""
     with reported():
-        _benchmark_knn(sizes, faces, k, dimensions, repeats, threads, approximate_from, approximate, json_file)
+        _benchmark_knn(
+            sizes, faces, k, dimensions, repeats, threads, approximate_from, approximate, json_file, csv_file
+        )
 
 
 def _benchmark_knn(
     sizes: str, faces: str, k: int, dimensions: int, repeats: int, threads: int, approximate_from: int,
-    approximate: str, json_file: Optional[Path],
+    approximate: str, json_file: Optional[Path], csv_file: Optional[Path],
 ) -> None:
     import json
 
     from rich.console import Console
 
-    from siamese_emotion_ros.evaluation.search_speed import measure_searches
+    from siamese_emotion_ros.evaluation.search_speed import as_csv, measure_searches
     from siamese_emotion_ros.recognition.approximate import SEARCHES
     from siamese_emotion_ros.recognition.whole_files import write_atomically
 
@@ -58,6 +61,9 @@ def _benchmark_knn(
         facts["costs"] = [cost._asdict() for cost in costs]
         write_atomically(json_file, (json.dumps(facts, indent=1) + "\n").encode())
         console.print(f"wrote {json_file}", soft_wrap=True)
+    if csv_file is not None:
+        write_atomically(csv_file, as_csv(costs))
+        console.print(f"wrote {csv_file}", soft_wrap=True)
 
 
 def _table(costs: List[SearchCost], k: int, dimensions: int, threads: int, approximate: str) -> RenderableType:

@@ -61,10 +61,11 @@ class Recognizer:
     def __init__(self, model: EmbeddingModel, gallery: Gallery, settings: Settings = Settings()) -> None:
         """ValueError when the gallery was made for another model or has fewer anchors than k."""
         if gallery.model_fingerprint != model.fingerprint:
+            without = "" if gallery.images is not None else ", and it holds embeddings only, so it cannot follow"
             raise ValueError(
-                f"the gallery was made for model {gallery.model_fingerprint[:12]}, and the model is "
-                f"{model.fingerprint[:12]}: set model_path and gallery_path together "
-                "(set_parameters_atomically), or build the gallery for this model"
+                f"the gallery was made for model {gallery.model_fingerprint[:12]}, the model is "
+                f"{model.fingerprint[:12]}{without}: set model_path and gallery_path together "
+                "(set_parameters_atomically), or build the gallery for this model, or with images"
             )
         if gallery.embeddings.shape[1] != model.embedding_dim:
             raise ValueError(
@@ -112,9 +113,9 @@ class Recognizer:
                     confidence=float(scores[winner]) if known else 0.0,
                     class_scores=scores,
                     class_distances=class_distances,
-                    neighbor_labels=tuple(gallery.classes[label] for label in labels),
+                    neighbor_labels=tuple(gallery.classes[label] for label in labels.tolist()),
                     neighbor_distances=distances,
-                    neighbor_names=tuple(gallery.names[anchor] for anchor in anchors),
+                    neighbor_names=tuple(gallery.names[anchor] for anchor in anchors.tolist()),
                 )
             )
         return results

@@ -19,9 +19,9 @@ def run(*arguments):
 @pytest.mark.parametrize("approximate", ["ivf", "hnsw"])
 def test_every_size_is_measured_for_every_number_of_faces(tmp_path, approximate):
     pytest.importorskip("faiss")
-    output = tmp_path / "knn.json"
+    output, table = tmp_path / "knn.json", tmp_path / "knn.csv"
     result = run("--sizes", "64,300", "--faces", "1,3", "--k", "5", "--dimensions", "16", "--repeats", "3",
-                 "--approximate-from", "300", "--approximate", approximate, "--json", output)
+                 "--approximate-from", "300", "--approximate", approximate, "--json", output, "--csv", table)
     assert result.exit_code == 0, result.output
     assert "exact / faiss" in result.output and f"{approximate}  recall" in result.output
     costs = json.loads(output.read_text())["costs"]
@@ -29,6 +29,9 @@ def test_every_size_is_measured_for_every_number_of_faces(tmp_path, approximate)
     for cost in costs:
         assert cost["exact_ms"] > 0 and cost["faiss_ms"] > 0 and cost["ratio"] > 0
         assert (cost["approximate_ms"] is None) == (cost["anchors"] == 64)
+    header, *rows = table.read_text().splitlines()
+    assert header == "anchors,faces,exact_ms,faiss_ms,ratio,memory,approximate_ms,recall"
+    assert [row.split(",")[:2] for row in rows] == [["64", "1"], ["64", "3"], ["300", "1"], ["300", "3"]]
     # So few anchors have no cells: the approximate search misses none.
     assert [cost["recall"] for cost in costs] == [None, None, 1, 1]
 
