@@ -18,7 +18,8 @@ class Teachers:
     """One or more models with a classification head, asked together (Hinton et al. 2015).
 
     A teacher knows of a blurred, covered or turned face what can still be told from it, where a label says the same of
-    every copy; it is therefore asked about the augmented face itself (Beyer et al. 2022, "consistent teaching").
+    every copy; it is therefore asked about the augmented face itself (Beyer et al. 2022, "consistent teaching"). And
+    about its mirror image: the mean of both is nearer to the truth than either, and as true of the one as of the other.
     Not an nn.Module: the weights of teachers belong into no checkpoint of the student.
     """
 
@@ -31,7 +32,8 @@ class Teachers:
     @torch.no_grad()
     def __call__(self, faces: Tensor) -> Tensor:
         """The mean of the teachers' probabilities, float32 [N, C], of faces [N, 1, S, S] in 0..255."""
-        return torch.stack([member(faces) for member in self._members]).mean(dim=0)
+        views = (faces, faces.flip(dims=(3,)))
+        return torch.stack([member(view) for member in self._members for view in views]).mean(dim=0)
 
 
 class _Teacher:

@@ -56,11 +56,14 @@ def test_teachers_answer_with_the_mean_of_their_probabilities(tiny, teacher, tmp
     first, second = (Teachers([str(path)], tiny.CLASSES, tiny.SIDE)(faces) for path in (teacher, other))
     both = Teachers([str(teacher), str(other)], tiny.CLASSES, tiny.SIDE)(faces)
     torch.testing.assert_close(both, (first + second) / 2)
+    mirrored = Teachers([str(teacher), str(other)], tiny.CLASSES, tiny.SIDE)(faces.flip(dims=(3,)))
+    torch.testing.assert_close(both, mirrored)
     np.testing.assert_allclose(both.sum(dim=1), 1, rtol=1e-6)
 
 
 def test_a_teacher_of_more_emotions_is_asked_about_the_students(tiny, teacher):
     faces = tiny.make_data().faces[:6].float()
+    faces = faces + faces.flip(dims=(3,))  # its own mirror image
     every = Teachers([str(teacher)], tiny.CLASSES, tiny.SIDE)(faces)
     two = Teachers([str(teacher)], ("neutral", "anger"), tiny.SIDE)(faces)
     expected = every[:, [2, 0]]
