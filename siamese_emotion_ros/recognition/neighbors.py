@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import math
-from typing import Tuple
+from typing import Optional, Tuple
 
 import numpy as np
 import torch
@@ -58,8 +58,9 @@ class NearestAnchors:
         self._longest = math.sqrt(squares.max())
         self._half_squares = np.multiply(squares, np.float32(0.5), out=squares)
         # Sums of D products are off by D roundings at most: the ranks of two anchors by that share of
-        # |a|^2 / 2 + |q||a|, and their measured squares each by that share of themselves.
-        self._error = np.float32(2 * (dimensions + 2) * ROUNDING)
+        # |a|^2 / 2 + |q||a|, and halves of their measured squares by that share of themselves. Neither is more than
+        # (|q| + |a|)^2 / 2.
+        self._error = 2 * (dimensions + 2) * ROUNDING
         # Classes are looked at as slices of the ranks in this order.
         self._order = np.argsort(labels, kind="stable")
         self._is_sorted = bool((np.diff(self._order) == 1).all())
@@ -111,6 +112,8 @@ class NearestAnchors:
         """The same answer, of those anchors that may be in it."""
         n_queries, count = len(embeddings), len(self)
         places = self._candidates(self._ranks(embeddings), embeddings, k)
+        if n_queries == 1:
+            return self._nearest_to_one(embeddings, places, k)
         rows = places // count
         anchors = self._order.take(places - rows * count)
         distances = self._measure(embeddings, rows, anchors)
@@ -121,6 +124,16 @@ class NearestAnchors:
         nearest_first = np.lexsort((anchors, distances, rows))
         chosen = nearest_first.take(of_class[:: class_places.shape[1], None] + np.arange(k))
         return distances.take(chosen), anchors.take(chosen), class_distances
+
+    def _nearest_to_one(
+        self, embeddings: np.ndarray, places: np.ndarray, k: int
+    ) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The answer for a single query, in fewer steps: most frames show one face, and a step takes a microsecond."""
+        anchors = self._order.take(places)
+        distances = self._measure(embeddings, None, anchors)
+        class_distances = np.minimum.reduceat(distances, places.searchsorted(self._class_starts))
+        chosen = np.lexsort((anchors, distances))[None, :k]
+        return distances.take(chosen), anchors.take(chosen), class_distances[None]
 
     def _ranks(self, embeddings: np.ndarray) -> np.ndarray:
         """|a|^2 / 2 - q.a of every query and anchor, float32 [M, N]."""
@@ -173,21 +186,23 @@ class NearestAnchors:
         np.maximum(limits, np.partition(ranks, k - 1, axis=1)[:, k - 1 : k], out=limits)
         flat = embeddings.ravel()
         reach = math.sqrt(flat.dot(flat)) + self._longest
-        limits += self._error * (limits + np.float32(reach * reach))
+        limits += np.float32(self._error * reach * reach)
         # Not "<=": beside a query that is NaN everything is a candidate, and it is answered with NaN.
         beyond = by_class > np.repeat(limits, self._class_sizes, axis=1)
         return np.logical_not(beyond, out=beyond).ravel().nonzero()[0]
 
-    def _measure(self, embeddings: np.ndarray, rows: np.ndarray, anchors: np.ndarray) -> np.ndarray:
-        """|q - a| of the pairs of a query and an anchor, float32."""
-        distances = np.empty(len(rows), np.float32)
+    def _measure(self, embeddings: np.ndarray, rows: Optional[np.ndarray], anchors: np.ndarray) -> np.ndarray:
+        """|q - a| of the pairs of a query and an anchor, float32; rows None = the only query with each anchor."""
         step = max(1, DIFFERENCES_AT_ONCE // embeddings.shape[1])
-        for start in range(0, len(rows), step):
-            part = slice(start, start + step)
-            difference = self._anchors.take(anchors[part], axis=0)
-            difference -= embeddings.take(rows[part], axis=0)
-            np.einsum("cd,cd->c", difference, difference, out=distances[part])
-        return np.sqrt(distances, out=distances)
+        if len(anchors) > step:
+            parts = [slice(start, start + step) for start in range(0, len(anchors), step)]
+            return np.concatenate([
+                self._measure(embeddings, None if rows is None else rows[part], anchors[part]) for part in parts
+            ])
+        differences = self._anchors.take(anchors, axis=0)
+        differences -= embeddings if rows is None else embeddings.take(rows, axis=0)
+        squares = np.einsum("cd,cd->c", differences, differences)
+        return np.sqrt(squares, out=squares)
 
 
 def majority_vote(
