@@ -1,6 +1,5 @@
 import dataclasses
 import math
-from pathlib import Path
 
 import pytest
 from rcl_interfaces.msg import ParameterType
@@ -80,12 +79,3 @@ def test_markdown_has_a_row_for_each_parameter():
     assert lines[3] == "| `count` | `5` | 1 … 9 | any time | A count. |"
     assert lines[6] == "| `kind` | `a` | `a`, `b` | unconfigured | A kind. |"
     assert lines[7] == "| `folders` | two |  | at start | Folders. |"
-
-
-def test_the_readme_shows_the_parameters_that_the_nodes_declare():
-    readme = next((parent / "README.md" for parent in Path(__file__).resolve().parents
-                   if (parent / "README.md").is_file()), None)
-    assert readme is not None, "no README.md above the tests"
-    text = readme.read_text(encoding="utf-8")
-    shown = text.partition(reference.BEGIN)[2].partition(reference.END)[0].strip()
-    assert shown == reference.markdown(), "run python3 -m siamese_emotion_ros.nodes.reference and paste its output"
