@@ -12,7 +12,7 @@ from siamese_emotion_ros.shipped import DEFAULT_GALLERIES, DEFAULT_MODEL
 
 
 def evaluate(
-    dataset: Optional[str] = typer.Option(None, help="Data set: fer2013, ckplus, kdef or folder."),
+    dataset: Optional[str] = typer.Option(None, help="Data set: fer2013, ckplus, kdef, folder or bag."),
     root: Optional[Path] = typer.Option(None, help="Your copy of the data set."),
     query: Optional[str] = typer.Option(None, metavar="DATASET:PATH", help="--dataset and --root in one."),
     split: Optional[str] = typer.Option(
