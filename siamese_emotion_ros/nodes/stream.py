@@ -1,4 +1,4 @@
-"""What every stream of images needs: a newest-wins mailbox, a thread at work on it, quiet logging, a watch on time."""
+"""What every stream of images needs: a mailbox, a thread at work on it, quiet logging, a watch on time."""
 from __future__ import annotations
 
 import threading
@@ -53,6 +53,37 @@ class Mailbox:
     def closed(self) -> bool:
         """True after close()."""
         return self._closed
+
+
+class LiveMailbox(Mailbox):
+    """A mailbox that bridges a moment in which the reader is held up, and hands a reader that is too slow the newest.
+
+    What comes while the reader is late waits in order, and nothing is lost as long as there is room. When there is
+    none, less is: each time the box overflows it holds one item less, down to the newest alone, until the reader has
+    caught up, that is, finds it empty. So a reader that never will is not always late by `capacity` items.
+    """
+
+    def __init__(self, capacity: Optional[int] = 1) -> None:
+        super().__init__(capacity)
+        self._less = 0
+
+    def put(self, item: Any) -> None:
+        """Leave an item; never waits."""
+        with self._changed:
+            capacity = self._items.maxlen
+            if capacity is not None and len(self._items) >= capacity - self._less:
+                self._less = min(self._less + 1, capacity - 1)
+                while len(self._items) >= capacity - self._less:
+                    self._items.popleft()
+                    self.replaced += 1
+            super().put(item)
+
+    def take(self, timeout: Optional[float] = None) -> Optional[Any]:
+        """The oldest item; None when the box was closed or stayed empty for `timeout` seconds."""
+        with self._changed:
+            if not self._items:
+                self._less = 0
+            return super().take(timeout)
 
 
 def _checked(capacity: Optional[int]) -> Optional[int]:

@@ -14,6 +14,7 @@ from siamese_emotion_ros.faces.image_messages import image_from_message
 from siamese_emotion_ros.nodes import face_crop
 from siamese_emotion_ros.nodes.conversions import image_message, nanoseconds
 from siamese_emotion_ros.nodes.face_crop import FaceCrop
+from siamese_emotion_ros.nodes.lifecycle import sensor_qos
 
 WARN = 30
 
@@ -140,8 +141,8 @@ def test_settings_change_while_images_flow_and_refused_ones_change_nothing(graph
     assert camera.answer(message, 3).faces[0].face_id == 1
 
 
-def test_the_newest_image_wins_and_the_replaced_are_counted(graph, portrait, monkeypatch):
-    """While one image is in work those that arrive replace each other, and the next answer counts them."""
+def answers_to(graph, monkeypatch, portrait, count, depth):
+    """Stamp and images_replaced of each answer to images 1, 2, …, `count`, the first of which is in work for long."""
     begun, go_on = threading.Event(), threading.Event()
 
     def slow(message):
@@ -151,19 +152,30 @@ def test_the_newest_image_wins_and_the_replaced_are_counted(graph, portrait, mon
 
     monkeypatch.setattr(face_crop, "image_from_message", slow)
     arrived = graph.listen(Image, "image_raw")
-    camera = Camera(graph, **{f"qos_overrides.{graph.topic('image_raw')}.subscription.depth": 2})
+    camera = Camera(graph, **{f"qos_overrides.{graph.topic('image_raw')}.subscription.depth": depth})
     message = image_message(Header(), portrait[::8, ::8])
     camera.show(message, 1)
     assert begun.wait(20)
-    for stamp in range(2, 8):
+    mailbox = camera.node._images._mailbox
+    for stamp in range(2, count + 1):
         camera.show(message, stamp)
         # One at a time, so that none is replaced before it reaches the node.
         graph.until(lambda stamp=stamp: len(arrived) == stamp, "the image")
-    mailbox = camera.node._images._mailbox
-    graph.until(lambda: mailbox.replaced == 4, "four to be replaced")
+        graph.until(lambda stamp=stamp: len(mailbox._items) + mailbox.replaced == stamp - 1, "the node to have it")
     go_on.set()
-    graph.until(lambda: len(camera.arrays) == 3, "three answers")
-    assert [(array.header.stamp.sec, array.images_replaced) for array in camera.arrays] == [(1, 4), (6, 4), (7, 4)]
+    graph.until(lambda: camera.arrays and camera.arrays[-1].header.stamp.sec == count, "the last answer")
+    return [(array.header.stamp.sec, array.images_replaced) for array in camera.arrays]
+
+
+def test_images_that_come_while_one_takes_long_wait_in_order(graph, portrait, monkeypatch):
+    depth = sensor_qos().depth
+    assert depth > 1
+    answers = answers_to(graph, monkeypatch, portrait, count=1 + depth, depth=depth)
+    assert answers == [(stamp, 0) for stamp in range(1, 2 + depth)]
+
+
+def test_more_than_may_wait_give_way_to_the_newest_and_are_counted(graph, portrait, monkeypatch):
+    assert answers_to(graph, monkeypatch, portrait, count=7, depth=2) == [(1, 5), (7, 5)]
 
 
 def test_qos_can_be_overridden_by_parameters(graph, portrait):

@@ -2,7 +2,7 @@ import threading
 
 import pytest
 
-from siamese_emotion_ros.nodes.stream import Mailbox, Throttle, TimeWatch, Worker
+from siamese_emotion_ros.nodes.stream import LiveMailbox, Mailbox, Throttle, TimeWatch, Worker
 
 
 def test_the_newest_wins_in_a_full_mailbox_and_the_replaced_are_counted():
@@ -27,6 +27,45 @@ def test_limiting_a_mailbox_keeps_the_newest():
         mailbox.put(number)
     mailbox.limit(2)
     assert (mailbox.take(0), mailbox.take(0)) == (3, 4)
+
+
+def test_what_comes_while_the_reader_is_late_waits_in_order():
+    mailbox = LiveMailbox(5)
+    for start in (0, 5, 10):
+        for number in range(start, start + 5):
+            mailbox.put(number)
+        assert [mailbox.take(0) for _ in range(6)] == [*range(start, start + 5), None]
+    assert mailbox.replaced == 0
+
+
+def test_a_reader_that_is_too_slow_soon_gets_the_newest_only():
+    mailbox, lateness = LiveMailbox(4), []
+    for number in range(40):
+        mailbox.put(number)
+        if number % 2:
+            lateness.append(number - mailbox.take(0))
+    assert max(lateness) <= 4 and lateness[-10:] == [0] * 10
+    assert mailbox.replaced == 40 - len(lateness)
+
+
+def test_a_reader_that_has_caught_up_may_be_late_again():
+    mailbox = LiveMailbox(3)
+    for number in range(20):
+        mailbox.put(number)
+    assert (mailbox.take(0), mailbox.take(0)) == (19, None)
+    before = mailbox.replaced
+    for number in range(3):
+        mailbox.put(number)
+    assert [mailbox.take(0) for _ in range(3)] == [0, 1, 2]
+    assert mailbox.replaced == before
+
+
+@pytest.mark.parametrize("kind", [Mailbox, LiveMailbox])
+def test_a_mailbox_for_one_holds_the_newest(kind):
+    mailbox = kind(1)
+    for number in range(3):
+        mailbox.put(number)
+    assert (mailbox.take(0), mailbox.take(0), mailbox.replaced) == (2, None, 2)
 
 
 def test_a_capacity_below_one_is_refused():
