@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import base64
+from collections import Counter
 from typing import List, NamedTuple
 
 import cv2
@@ -12,6 +13,10 @@ from siamese_emotion_ros.evaluation.answers import Answers
 
 #: Longer side of a thumbnail in pixels; smaller faces stay as they are.
 THUMBNAIL = 96
+
+#: Of one subject, who in a recording is a face under one true label, the same mistake is shown so often: its pictures
+#: are much alike, and would leave no room for others.
+ALIKE = 3
 
 
 class Mistake(NamedTuple):
@@ -28,17 +33,25 @@ class Mistake(NamedTuple):
 def worst_mistakes(faces: FaceSet, answers: Answers, count: int = 32) -> List[Mistake]:
     """The wrong labels that were given, the surest first and among equally sure ones the nearest first.
 
-    A face called unknown is no mistake of this kind: nothing was claimed about it.
+    A face called unknown is no mistake of this kind: nothing was claimed about it. Where subjects are known, the same
+    mistake comes ALIKE times of each at most.
     """
     wrong = np.flatnonzero(answers.known & (answers.decided != answers.truth))
-    order = wrong[np.lexsort((answers.nearest[wrong], -answers.confidence[wrong]))][:count]
-    return [
-        Mistake(
-            int(row), faces.names[row], answers.classes[answers.truth[row]], answers.classes[answers.decided[row]],
-            float(answers.confidence[row]), float(answers.nearest[row]),
-        )
-        for row in order
-    ]
+    order = wrong[np.lexsort((answers.nearest[wrong], -answers.confidence[wrong]))]
+    mistakes: List[Mistake] = []
+    alike: Counter = Counter()
+    for row in order:
+        true, given = answers.classes[answers.truth[row]], answers.classes[answers.decided[row]]
+        if faces.subjects is not None:
+            alike[faces.subjects[row], true, given] += 1
+            if alike[faces.subjects[row], true, given] > ALIKE:
+                continue
+        mistakes.append(Mistake(
+            int(row), faces.names[row], true, given, float(answers.confidence[row]), float(answers.nearest[row]),
+        ))
+        if len(mistakes) == count:
+            break
+    return mistakes
 
 
 def thumbnail(face: np.ndarray) -> str:

@@ -5,7 +5,7 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from siamese_emotion_ros.evaluation import charts
 from siamese_emotion_ros.evaluation.measurement import Measurement
-from siamese_emotion_ros.evaluation.mistakes import thumbnail, worst_mistakes
+from siamese_emotion_ros.evaluation.mistakes import ALIKE, thumbnail, worst_mistakes
 from siamese_emotion_ros.evaluation.page_template import STYLE, TEMPLATE
 from siamese_emotion_ros.evaluation.projection import project
 
@@ -29,6 +29,7 @@ def render_page(measurement: Measurement, report: Mapping[str, Any], seed: int =
         headline=_headline(report),
         figures={name: Markup(svg) for name, svg in _pictures(measurement, report, seed).items()},  # noqa: S704
         mistakes=[(mistake, thumbnail(measurement.faces.faces[mistake.row])) for mistake in mistakes],
+        several=ALIKE if measurement.faces.subjects is not None else 0,
         wrong=int((measurement.answers.known & (measurement.answers.decided != measurement.answers.truth)).sum()),
         colors=[(label, charts.css_color(label)) for label in report["classes"]],
     )

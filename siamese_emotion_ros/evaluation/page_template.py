@@ -195,7 +195,8 @@ that were named wrongly; the colour is the true emotion.</p>
 
 <h2>The worst mistakes</h2>
 {% if mistakes %}
-<p class="soft">The {{ mistakes|length }} wrong labels given with most confidence, of {{ wrong }}.</p>
+<p class="soft">The {{ mistakes|length }} wrong labels given with most confidence, of {{ wrong }}
+{%- if several %}; of one person or scene the same mistake at most {{ several }} times{% endif %}.</p>
 <div class="faces">
 {% for mistake, image in mistakes %}
 <figure><img src="{{ image }}" alt="{{ mistake.true }}"><figcaption><b>{{ mistake.true }} → {{ mistake.given }}</b>

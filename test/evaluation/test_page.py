@@ -115,6 +115,22 @@ def test_worst_mistakes_are_on_the_page(measured, report):
     np.testing.assert_array_equal(shown, measured.faces.faces[mistakes[0].row])
 
 
+def test_one_face_does_not_take_all_the_room_for_mistakes(make_faces):
+    faces = make_faces(10)
+    answers = Answers(
+        classes=faces.classes, truth=faces.labels, decided=(faces.labels + 1) % 3,
+        confidence=np.linspace(0.3, 0.9, 30, dtype=np.float32), nearest=np.zeros(30, np.float32), threshold=np.inf,
+    )
+    everyone = worst_mistakes(faces, answers)
+    assert len(everyone) == 30
+    of_two = dataclasses.replace(faces, subjects=("Ann",) * 15 + ("Bob",) * 15)
+    mistakes = worst_mistakes(of_two, answers)
+    # Bob errs in sadness and in half of happiness, Ann in anger and in the other half.
+    assert [mistake.row for mistake in mistakes] == [29, 28, 27, 19, 18, 17, 14, 13, 12, 9, 8, 7]
+    assert [mistake.row for mistake in worst_mistakes(of_two, answers, count=5)] == [29, 28, 27, 19, 18]
+    assert mistakes[0] == everyone[0]
+
+
 def test_page_without_pairs_mistakes_or_several_methods(model, make_faces):
     # One face a class: no pair of the same class, nothing wrong, too few points for a map of neighbours.
     faces = make_faces(1, seed=2)
