@@ -40,6 +40,10 @@ test: python3  ## Build, then run all tests and linters
 	  colcon test --event-handlers console_direct+ --return-code-on-test-failure && status=0 || status=$$?; \
 	  colcon test-result --test-result-base build/siamese_emotion_ros/test_results --verbose && exit $$status
 
+.PHONY: test-jazzy
+test-jazzy:  ## The same on ROS 2 Jazzy's wheels in .cache/jazzy, where there is a Python 3.12
+	@scripts/jazzy test
+
 .PHONY: build
 build: python3  ## Set up and build, for use with `source install/setup.bash`
 	@scripts/setup demo
