@@ -82,7 +82,7 @@ class NodeThreads:
         self._start(executor, f"{node.get_name()} services")
 
     def stop(self) -> None:
-        """Finish the callbacks that run and return."""
+        """Finish the callbacks that run and return; may be called twice."""
         self._stopping.set()
         for node in self._nodes:
             node.stop_waiting()
@@ -92,6 +92,7 @@ class NodeThreads:
             thread.join()
         for executor in self._executors:
             executor.shutdown()
+        self._executors.clear()
 
     def _start(self, executor: Executor, name: str) -> None:
         self._executors.append(executor)
