@@ -105,7 +105,7 @@ def test_a_source_that_ended_plays_again_when_activated_again(graph, folder, pla
 
 
 def test_a_deactivated_source_goes_on_where_it_was(graph, folder, play):
-    images, ended, node = play(folder, rate=20.0)
+    images, ended, node = play(folder, rate=2.0)
     graph.until(lambda: len(images) >= 2, "two images")
     assert graph.transition(node, "deactivate")
     assert graph.set(node, rate=100.0).successful
