@@ -63,7 +63,10 @@ def curve_chart(
         x, y = _place((mark[0], (mark[1] - y_low) / (1 - y_low)))
         side = -1 if mark[0] > 0.5 else 1
         parts.append(_tag("circle", cx=x, cy=y, r=4.5, class_="mark"))
-        parts.append(_text(x + side * 9, y + 14, mark_label, "end" if side < 0 else "start", "small"))
+        # Below the part of the curve that the label stretches over, which a letter of this size takes 7 pixels of.
+        near = [place[1] for place in map(_place, scaled) if 0 <= side * (place[0] - x) <= 7 * len(mark_label)]
+        below = max([y, *near]) if side < 0 else y
+        parts.append(_text(x + side * 9, below + 16, mark_label, "end" if side < 0 else "start", "small"))
     return _chart(parts, name)
 
 

@@ -209,3 +209,13 @@ def test_curve_passes_through_its_points():
     curve = re.search(r'points="([^"]+)" class="curve"', svg).group(1)
     (x0, y0), (x1, y1) = (map(float, point.split(",")) for point in curve.split())
     assert x1 - x0 == pytest.approx(y0 - y1) == pytest.approx(260)
+
+
+def test_the_label_of_a_mark_stands_below_the_curve_beside_it():
+    def height(points):
+        svg = curve_chart(points, "x", "y", "name", mark=(1.0, 0.8), mark_label="here")
+        return float(re.search(r'y="([\d.]+)"[^>]*>here<', svg).group(1))
+
+    flat = height([(0.0, 0.8), (0.95, 0.8), (1.0, 0.8)])
+    assert height([(0.0, 0.8), (0.95, 0.5), (1.0, 0.8)]) > flat + 20
+    assert height([(0.0, 0.1), (0.5, 0.1), (1.0, 0.8)]) == flat, "what is farther left is not in its way"
