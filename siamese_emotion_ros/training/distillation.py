@@ -62,11 +62,9 @@ class _Teacher:
         self._network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._weight = torch.from_numpy(stored.weights[HEAD_WEIGHT].astype(np.float32)[columns])
         self._bias = torch.from_numpy(stored.weights[HEAD_BIAS].astype(np.float32)[columns])
-        self._device = torch.device("cpu")
 
     def __call__(self, faces: Tensor) -> Tensor:
-        if faces.device != self._device:
-            self._device = faces.device
+        if faces.device != self._weight.device:
             self._network.to(faces.device)
             self._weight, self._bias = self._weight.to(faces.device), self._bias.to(faces.device)
         inputs = scale(faces, self._scaling).contiguous(memory_format=torch.channels_last)

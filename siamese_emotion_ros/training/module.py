@@ -46,7 +46,7 @@ class SiameseModule(pl.LightningModule):
         #: The models that are asked about each batch, where the configuration names any.
         self.teachers: Optional[Teachers] = None
         if config.distillation.teachers:
-            paths = config.distillation.teachers.split(",")
+            paths = [path.strip() for path in config.distillation.teachers.split(",")]
             self.teachers = Teachers(paths, config.classes, config.network.input_size)
         self.averaged: Optional[AveragedNetwork] = None
         self.averaged_head: Optional[AveragedNetwork] = None

@@ -42,7 +42,7 @@ def test_a_student_learns_what_its_teacher_knows_and_its_labels_do_not(tiny, tea
 
 
 def test_the_student_names_its_teachers_and_carries_none_of_their_weights(tiny, teacher, tmp_path):
-    result = run(tiny, tmp_path, *HEAD, "trainer.epochs=1", f"distillation.teachers=[{teacher}, {teacher}]")
+    result = run(tiny, tmp_path, *HEAD, "trainer.epochs=1", f"distillation.teachers={teacher}, {teacher}")
     fingerprint = read_model(teacher).fingerprint
     student = read_model(result.model)
     assert student.spec.provenance["teachers"] == f"{fingerprint}, {fingerprint}"
