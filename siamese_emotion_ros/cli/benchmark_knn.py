@@ -43,7 +43,8 @@ def _benchmark_knn(
 
     from rich.console import Console
 
-    from siamese_emotion_ros.evaluation.search_speed import as_csv, measure_searches
+    from siamese_emotion_ros.evaluation.search_speed import measure_searches
+    from siamese_emotion_ros.evaluation.tables import as_csv
     from siamese_emotion_ros.recognition.approximate import SEARCHES
     from siamese_emotion_ros.recognition.whole_files import write_atomically
 
@@ -62,7 +63,7 @@ def _benchmark_knn(
         write_atomically(json_file, (json.dumps(facts, indent=1) + "\n").encode())
         console.print(f"wrote {json_file}", soft_wrap=True)
     if csv_file is not None:
-        write_atomically(csv_file, as_csv(costs))
+        write_atomically(csv_file, as_csv(costs, ".4g"))
         console.print(f"wrote {csv_file}", soft_wrap=True)
 
 

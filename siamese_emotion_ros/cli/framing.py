@@ -44,6 +44,7 @@ def _framing(
     from siamese_emotion_ros.cli.progress import face_progress
     from siamese_emotion_ros.evaluation import framing as measuring
     from siamese_emotion_ros.evaluation.anchors import narrowed, shared_classes
+    from siamese_emotion_ros.evaluation.tables import as_csv
     from siamese_emotion_ros.faces.detectors import available_detectors, make_detector
     from siamese_emotion_ros.recognition.artifacts import read_gallery
     from siamese_emotion_ros.recognition.model import EmbeddingModel
@@ -72,5 +73,5 @@ def _framing(
         table.add_row(row.detector if first else "", f"{row.margin:g}", *place, top1, f"{row.known_top1:.1%}")
     console.print(table)
     if csv is not None:
-        write_atomically(csv, measuring.as_csv(rows))
+        write_atomically(csv, as_csv(rows))
         console.print(f"wrote {csv}")

@@ -38,6 +38,7 @@ def _robustness(
     from siamese_emotion_ros.cli.progress import face_progress
     from siamese_emotion_ros.evaluation import robustness as measuring
     from siamese_emotion_ros.evaluation.anchors import narrowed, shared_classes
+    from siamese_emotion_ros.evaluation.tables import as_csv
     from siamese_emotion_ros.recognition.artifacts import read_gallery
     from siamese_emotion_ros.recognition.model import EmbeddingModel
     from siamese_emotion_ros.recognition.recognizer import Settings
@@ -61,7 +62,7 @@ def _robustness(
         table.add_row(row.corruption if first else "", row.strength, *shares, lost, f"{row.unknown:.1%}")
     console.print(table)
     if csv is not None:
-        write_atomically(csv, measuring.as_csv(rows))
+        write_atomically(csv, as_csv(rows))
         console.print(f"wrote {csv}")
     if plot is not None:
         write_atomically(plot, measuring.plot(rows, f"{model.stem}: {faces.dataset}, {part}"))

@@ -1,8 +1,6 @@
 """Is the crop that the robot cuts the crop that the network knows? Faces at known places in made-up scenes."""
 from __future__ import annotations
 
-import csv
-import io
 from typing import Callable, List, NamedTuple, Optional, Sequence, Tuple
 
 import cv2
@@ -108,16 +106,6 @@ def framing(
             share = len(found) / len(scenes)
             rows.append(Row(detector.name, margin, share, float(right), float(down), float(size), top1, known_top1))
     return rows
-
-
-def as_csv(rows: Sequence[Row]) -> bytes:
-    """The rows as a table with a header; numbers to four places."""
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(Row._fields)
-    for row in rows:
-        writer.writerow([f"{value:.4f}" if isinstance(value, float) else value for value in row])
-    return text.getvalue().encode()
 
 
 def _cut(

@@ -1,7 +1,6 @@
 """How much of its accuracy a model keeps when faces are badly cut, badly lit, blurred or covered."""
 from __future__ import annotations
 
-import csv
 import io
 from typing import Callable, List, NamedTuple, Optional
 
@@ -79,16 +78,6 @@ def robustness(
 def _nobody(seed: int, row: int) -> np.ndarray:
     random = np.random.default_rng([seed, row, len(CORRUPTIONS)])
     return np.clip(texture(96, 96, random), 0, 255).astype(np.uint8)
-
-
-def as_csv(rows: List[Row]) -> bytes:
-    """The rows as a table with a header; shares to four places."""
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(Row._fields)
-    for row in rows:
-        writer.writerow([f"{value:.4f}" if isinstance(value, float) else value for value in row])  # None is left empty
-    return text.getvalue().encode()
 
 
 def plot(rows: List[Row], title: str) -> bytes:

@@ -1,10 +1,8 @@
 """What the exact search costs beside faiss, call by call in turn, and what the approximate one saves and misses."""
 from __future__ import annotations
 
-import csv
 import ctypes
 import gc
-import io
 import time
 from typing import Callable, List, NamedTuple, Optional, Sequence, Tuple
 
@@ -46,16 +44,6 @@ class SearchCost(NamedTuple):
     memory: Optional[float]
     approximate_ms: Optional[float]
     recall: Optional[float]
-
-
-def as_csv(costs: Sequence[SearchCost]) -> bytes:
-    """The costs as a table with a header; what was not measured is left empty."""
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(SearchCost._fields)
-    for cost in costs:
-        writer.writerow([f"{value:.4g}" if isinstance(value, float) else value for value in cost])
-    return text.getvalue().encode()
 
 
 def made_up_embeddings(count: int, dimensions: int, seed: int) -> Tuple[np.ndarray, np.ndarray]:

@@ -7,7 +7,8 @@ import io
 import numpy as np
 import pytest
 
-from siamese_emotion_ros.evaluation.framing import HEIGHT, LARGEST, SMALLEST, WIDTH, as_csv, framing, scene
+from siamese_emotion_ros.evaluation.framing import HEIGHT, LARGEST, SMALLEST, WIDTH, framing, scene
+from siamese_emotion_ros.evaluation.tables import as_csv
 from siamese_emotion_ros.faces.detectors import Detection
 from siamese_emotion_ros.faces.geometry import Box
 from siamese_emotion_ros.recognition.gallery import build_gallery

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from siamese_emotion_ros.evaluation.corruptions import CORRUPTIONS, corrupted
-from siamese_emotion_ros.evaluation.robustness import CLEAN, NO_FACE, as_csv, plot, robustness
+from siamese_emotion_ros.evaluation.robustness import CLEAN, NO_FACE, plot, robustness
+from siamese_emotion_ros.evaluation.tables import as_csv
 from siamese_emotion_ros.recognition.gallery import build_gallery
 from siamese_emotion_ros.recognition.recognizer import Recognizer, Settings
 
