@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from siamese_emotion_ros.recognition.compact import CompactNetwork
+from siamese_emotion_ros.recognition.compact import CompactNetwork, WideCompactNetwork
 from siamese_emotion_ros.recognition.winograd import WinogradPooledConvolution
 
 #: Deviation of the normal from which the paper draws the weights of its fully connected layer ("narrow").
@@ -38,6 +38,7 @@ def build_network(architecture: str, input_size: int, embedding_dim: int) -> nn.
 
 
 register("compact")(CompactNetwork)
+register("compact_wide")(WideCompactNetwork)
 
 
 @register("paper")

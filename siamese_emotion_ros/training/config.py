@@ -132,9 +132,9 @@ class AugmentationConfig:
 class OptimizerConfig:
     """How weights follow the gradient."""
 
-    name: str = option("adam", "optimiser", choices=("adam", "adamw"))
-    lr: float = option(1e-4, "learning rate", low=1e-9, high=10.0)
-    weight_decay: float = option(0.0, "weight decay (adamw: decoupled)", low=0.0, high=1.0)
+    name: str = option("adam", "optimiser", choices=("adam", "adamw", "muon"))
+    lr: float = option(1e-4, "learning rate (muon: of filters; 2e-2 is a start)", low=1e-9, high=10.0)
+    weight_decay: float = option(0.0, "weight decay (adamw and muon: decoupled)", low=0.0, high=1.0)
     schedule: str = option("constant", "learning rate over the run", choices=("constant", "cosine"))
     warmup_steps: int = option(0, "steps over which the learning rate rises linearly", low=0)
     gradient_clip: Optional[float] = option(None, "largest norm of the gradient", low=1e-9)

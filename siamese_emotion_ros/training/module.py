@@ -18,6 +18,7 @@ from siamese_emotion_ros.training.config import OptimizerConfig, TrainingConfig
 from siamese_emotion_ros.training.data import Batch, Probe, scale
 from siamese_emotion_ros.training.distillation import Teachers
 from siamese_emotion_ros.training.losses import make_loss
+from siamese_emotion_ros.training.optimizers import make_optimizer
 from siamese_emotion_ros.training.prototypes import Prototypes
 from siamese_emotion_ros.training.scoring import neighbor_scores
 
@@ -144,9 +145,7 @@ class SiameseModule(pl.LightningModule):
     def configure_optimizers(self) -> Any:
         """The optimiser, and its learning rate over the steps of the whole run."""
         config = self.config.optimizer
-        kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.name]
-        trained = [weight for weight in self.parameters() if weight.requires_grad]
-        optimizer = kind(trained, lr=config.lr, weight_decay=config.weight_decay)
+        optimizer = make_optimizer(config, self.parameters())
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: lr_factor(config, step, self._total_steps)
         )
