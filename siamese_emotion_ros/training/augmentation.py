@@ -38,11 +38,15 @@ class Augmentation:
             faces = self._blur(faces, generator)
         if config.gamma or config.contrast or config.brightness:
             faces = self._relight(faces, generator)
+        if config.exposure:
+            faces = (faces * torch.exp2(config.exposure * _signed(faces, generator))).clamp(0, 255)
         if config.noise:
             deviation = 255 * config.noise * _uniform(faces, generator)
             faces = faces + deviation * _normal(faces, generator)
         if config.cutout:
             faces = self._cut_out(faces, generator)
+        if config.mask:
+            faces = self._mask(faces, generator)
         faces = faces.clamp(0, 255)
         if config.jpeg:
             wanted = _uniform(faces, generator) < config.jpeg
@@ -102,9 +106,20 @@ class Augmentation:
         """Cover a rectangle of up to half of each side with one grey, as a hand, a mask or a strand of hair would."""
         height, width = faces.shape[2:]
         inside = _between(faces, generator, height).transpose(2, 3) & _between(faces, generator, width)
-        covered = inside & (_uniform(faces, generator) < self._config.cutout)
+        return self._covered(faces, inside & (_uniform(faces, generator) < self._config.cutout), generator)
+
+    def _mask(self, faces: Tensor, generator: torch.Generator) -> Tensor:
+        """Cover up to 45 % of a face from below, or up to 35 % from above, with one grey."""
+        height = faces.shape[2]
+        position = torch.arange(height, device=faces.device).reshape(1, 1, height, 1) + 0.5
+        below, share = _uniform(faces, generator) < 0.5, _uniform(faces, generator)
+        inside = torch.where(below, position > height * (1 - 0.45 * share), position < height * 0.35 * share)
+        return self._covered(faces, inside & (_uniform(faces, generator) < self._config.mask), generator)
+
+    @staticmethod
+    def _covered(faces: Tensor, where: Tensor, generator: torch.Generator) -> Tensor:
         grey = faces.mean(dim=(2, 3), keepdim=True) + 100 * _signed(faces, generator)
-        return torch.where(covered, grey, faces)
+        return torch.where(where, grey, faces)
 
 
 #: The luminance quantisation of JPEG (ITU-T T.81, table K.1), which quality 50 uses as it is.

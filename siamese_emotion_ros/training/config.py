@@ -117,9 +117,11 @@ class AugmentationConfig:
     brightness: float = option(0.0, "largest change of brightness, as a share of the full range", low=0, high=1)
     contrast: float = option(0.0, "largest relative change of contrast", low=0, high=1)
     gamma: float = option(0.0, "largest change of gamma, in octaves", low=0, high=3)
+    exposure: float = option(0.0, "largest change of exposure, in octaves; too bright is white", low=0, high=3)
     noise: float = option(0.0, "largest deviation of added noise, as a share of the full range", low=0, high=1)
     blur: float = option(0.0, "largest deviation of a Gaussian blur in pixels", low=0, high=10)
     cutout: float = option(0.0, "probability of covering a rectangle", low=0, high=1)
+    mask: float = option(0.0, "probability of covering the lower or upper part, as a mask or hair does", low=0, high=1)
     low_resolution: float = option(0.0, "probability of halving or quartering the resolution", low=0, high=1)
     turn: float = option(0.0, "largest shift of the middle of a face against its edges, as a share of half the side",
                          low=0, high=0.5)

@@ -8,7 +8,7 @@ from siamese_emotion_ros.training.config import AugmentationConfig
 
 EVERYTHING = AugmentationConfig(
     flip=0.5, rotation=20, scale=0.2, translation=0.1, brightness=0.2, contrast=0.3, gamma=0.5, noise=0.1, blur=1.5,
-    cutout=0.5, low_resolution=0.5,
+    cutout=0.5, low_resolution=0.5, exposure=1.0, mask=0.5,
 )
 
 
@@ -113,6 +113,32 @@ def test_cutout_covers_one_rectangle_with_one_grey():
         assert covered.sum() >= 0.9 * height * width
         assert len(after[0][covered].unique()) == 1
     assert torch.equal(augmented(original, cutout=1e-9), original.float())
+
+
+def test_a_mask_covers_whole_rows_from_below_or_above_with_one_grey():
+    original = faces(64)
+    changed = augmented(original, mask=1.0)
+    from_below = from_above = 0
+    for before, after in zip(original.float(), changed):
+        rows = (after != before)[0].any(dim=1).nonzero().flatten().tolist()
+        if not rows:
+            continue
+        assert len(after[0][rows].unique()) == 1
+        assert rows == list(range(rows[0], rows[-1] + 1))
+        if rows[-1] == 23:
+            from_below += 1
+            assert rows[0] >= 13
+        else:
+            from_above += 1
+            assert rows[0] == 0 and rows[-1] <= 8
+    assert from_below > 15 and from_above > 15
+    assert torch.equal(augmented(original, mask=1e-9), original.float())
+
+
+def test_exposure_multiplies_light_and_cuts_off_what_is_too_bright():
+    gains = augmented(flat(50, count=64), exposure=1.0)[:, 0, 0, 0] / 50
+    assert 0.5 <= gains.min() < 0.6 and 1.8 < gains.max() <= 2.0
+    assert augmented(flat(200, count=64), exposure=1.0).max() == 255
 
 
 def test_turn_moves_the_middle_and_leaves_the_edges():
