@@ -18,7 +18,7 @@ def run(*arguments):
 
 @pytest.mark.parametrize("approximate", ["ivf", "hnsw"])
 def test_every_size_is_measured_for_every_number_of_faces(tmp_path, approximate):
-    pytest.importorskip("faiss")
+    pytest.importorskip("faiss", reason="approximate search needs faiss")
     output, table = tmp_path / "knn.json", tmp_path / "knn.csv"
     result = run("--sizes", "64,300", "--faces", "1,3", "--k", "5", "--dimensions", "16", "--repeats", "3",
                  "--approximate-from", "300", "--approximate", approximate, "--json", output, "--csv", table)
@@ -42,7 +42,7 @@ def test_every_size_is_measured_for_every_number_of_faces(tmp_path, approximate)
      (("--faces", "0"), "--faces is '0'"), (("--approximate", "fast"), "expected ivf or hnsw")],
 )
 def test_sizes_that_cannot_be_are_refused(arguments, reason):
-    pytest.importorskip("faiss")
+    pytest.importorskip("faiss", reason="approximate search needs faiss")
     result = run(*arguments)
     assert result.exit_code == 2 and reason in result.output
 

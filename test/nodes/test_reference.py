@@ -58,16 +58,21 @@ def without_namespace(graph, name):
     return name[len(graph.namespace) + 1 :] if name.startswith(graph.namespace) else name
 
 
+def found_by(graph, ask, nodes, left_out):
+    """What `ask` tells of the nodes: name without the namespace -> type."""
+    return {
+        without_namespace(graph, name): kinds[0]
+        for node in nodes
+        for name, kinds in ask(node, graph.namespace)
+        if not name.endswith(left_out)
+    }
+
+
 def test_every_service_of_ours_is_offered_and_no_other(graph, running):
     expected = {service.name: service.type for service in reference.SERVICES}
 
     def offered():
-        return {
-            without_namespace(graph, service): kinds[0]
-            for name in running
-            for service, kinds in graph.node.get_service_names_and_types_by_node(name, graph.namespace)
-            if not service.endswith(EVERYWHERE_SERVICES)
-        }
+        return found_by(graph, graph.node.get_service_names_and_types_by_node, running, EVERYWHERE_SERVICES)
 
     graph.until(lambda: set(expected) <= set(offered()), "all services")
     assert offered() == expected
@@ -82,12 +87,7 @@ def test_the_topics_of_the_readme_are_those_that_the_nodes_publish(graph, runnin
     written = {name for name in types if "/humans/" not in name}
 
     def published():
-        return {
-            without_namespace(graph, topic): kinds[0]
-            for name in running
-            for topic, kinds in graph.node.get_publisher_names_and_types_by_node(name, graph.namespace)
-            if not topic.endswith(EVERYWHERE_TOPICS)
-        }
+        return found_by(graph, graph.node.get_publisher_names_and_types_by_node, running, EVERYWHERE_TOPICS)
 
     only_heard = {"image_raw/compressed", "truth"}
     graph.until(lambda: set(published()) >= written - only_heard, "all topics")

@@ -139,7 +139,7 @@ def test_a_refused_change_says_why_and_leaves_value_and_answer_as_they_were(grap
 
 @pytest.mark.parametrize("search", ["ivf", "hnsw"])
 def test_an_approximate_search_is_swapped_in_and_its_recall_is_logged(graph, start, log, faces, monkeypatch, search):
-    pytest.importorskip("faiss")
+    pytest.importorskip("faiss", reason="approximate search needs faiss")
     monkeypatch.setattr(approximate, "FEWEST_TO_APPROXIMATE", 1)
     node, publisher, emotions = start()
     (before,) = faces.answers(graph, emotions, publisher, faces.of(1))

@@ -28,7 +28,7 @@ SEARCHES = pytest.mark.parametrize("search", ["ivf", "hnsw"])
 
 @SEARCHES
 def test_it_finds_nearly_all_and_never_a_nearer_one(anchors, monkeypatch, search):
-    pytest.importorskip("faiss")
+    pytest.importorskip("faiss", reason="approximate search needs faiss")
     monkeypatch.setattr(approximate, "FEWEST_TO_APPROXIMATE", 500)
     embeddings, labels = anchors
     queries, _ = clustered(200, 2)
@@ -48,7 +48,7 @@ def test_it_finds_nearly_all_and_never_a_nearer_one(anchors, monkeypatch, search
 
 @SEARCHES
 def test_a_small_gallery_is_answered_exactly(anchors, search):
-    pytest.importorskip("faiss")
+    pytest.importorskip("faiss", reason="approximate search needs faiss")
     embeddings, labels = anchors
     queries, _ = clustered(20, 3)
     for one, other in zip(NearestAnchors(embeddings, labels, 3).query(queries, 7),
@@ -58,7 +58,7 @@ def test_a_small_gallery_is_answered_exactly(anchors, search):
 
 @SEARCHES
 def test_all_anchors_can_be_asked_for(anchors, monkeypatch, search):
-    pytest.importorskip("faiss")
+    pytest.importorskip("faiss", reason="approximate search needs faiss")
     monkeypatch.setattr(approximate, "FEWEST_TO_APPROXIMATE", 500)
     embeddings, labels = anchors
     _, indices, _ = ApproximateAnchors(embeddings, labels, 3, search).query(embeddings[:2], len(embeddings))
@@ -67,7 +67,7 @@ def test_all_anchors_can_be_asked_for(anchors, monkeypatch, search):
 
 @SEARCHES
 def test_the_recall_is_the_share_of_the_other_anchors_that_are_found(anchors, monkeypatch, search):
-    pytest.importorskip("faiss")
+    pytest.importorskip("faiss", reason="approximate search needs faiss")
     embeddings, labels = anchors
     whole = ApproximateAnchors(embeddings, labels, 3, search)
     assert measured_recall(whole, embeddings, labels, 3, 10) == 1, "each class is measured whole"

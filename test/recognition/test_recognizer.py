@@ -171,7 +171,7 @@ def test_an_unknown_precision_is_refused(model_path):
 
 
 def test_the_search_is_the_one_that_the_settings_name(model, gallery, faces):
-    pytest.importorskip("faiss")
+    pytest.importorskip("faiss", reason="approximate search needs faiss")
     exact, ivf, hnsw = (Recognizer(model, gallery, Settings(search=name)) for name in ("exact", "ivf", "hnsw"))
     for one, *others in zip(*(recognizer.recognize(faces[:5]) for recognizer in (exact, ivf, hnsw))):
         assert [other.neighbor_names[0] for other in others] == 2 * [one.neighbor_names[0]]
