@@ -64,7 +64,7 @@ class NetworkConfig:
     embedding_dim: int = option(2048, "length of an embedding", low=2, high=8192)
     input_size: int = option(48, "side of the square input in pixels", low=16, high=512)
     scaling: str = option("unit", "how grey values become floats", choices=SCALINGS)
-    init_from: Optional[str] = option(None, "model file whose weights are carried over where shapes agree")
+    init_from: Optional[str] = option(None, "model file whose weights, and head, are carried over where shapes agree")
 
 
 @dataclass(frozen=True)

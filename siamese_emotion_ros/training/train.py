@@ -25,7 +25,7 @@ from siamese_emotion_ros.training.module import SiameseModule
 from siamese_emotion_ros.training.prototypes import as_linear
 from siamese_emotion_ros.training.recorder import BEST, LAST, RunRecorder
 from siamese_emotion_ros.training.sampling import BatchSampler
-from siamese_emotion_ros.training.transfer import carry_over
+from siamese_emotion_ros.training.transfer import carry_over, carry_over_head
 
 MODEL, CONFIG = "model.safetensors", "config.yaml"
 
@@ -66,6 +66,8 @@ def train(
         provenance["teachers"] = ", ".join(module.teachers.fingerprints)
     if config.network.init_from is not None and checkpoint is None:
         carry_over(Path(config.network.init_from), module.network, config.network)
+        if module.head is not None:
+            carry_over_head(Path(config.network.init_from), module.head, config.classes)
     module.start_averaging()
     recorder = RunRecorder(config, folder, loader)
     validation = config.validation

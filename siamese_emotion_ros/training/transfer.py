@@ -2,13 +2,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import List
+from typing import List, Sequence
 
 import torch
 from torch import nn
 
-from siamese_emotion_ros.recognition.artifacts import read_model
+from siamese_emotion_ros.recognition.artifacts import HEAD_BIAS, HEAD_WEIGHT, read_model
 from siamese_emotion_ros.training.config import ConfigError, NetworkConfig
+from siamese_emotion_ros.training.prototypes import Prototypes
 
 
 def carry_over(path: Path, network: nn.Module, config: NetworkConfig) -> List[str]:
@@ -34,3 +35,26 @@ def carry_over(path: Path, network: nn.Module, config: NetworkConfig) -> List[st
     if len(rebuilt) == len(state):
         raise ConfigError(f"network.init_from {path} shares no weight with this network: check the file")
     return rebuilt
+
+
+def carry_over_head(path: Path, head: nn.Module, classes: Sequence[str]) -> List[str]:
+    """Copy into `head`, over `classes`, what the model file at `path` has learned of each; returns those it has not.
+
+    A head that starts at random first turns the embeddings of a finished network to where it happens to point. A model
+    without a head, or with embeddings of another length, leaves `head` as it is.
+    """
+    stored = read_model(path)
+    weights = stored.weights.get(HEAD_WEIGHT)
+    mine = head.state_dict()
+    if weights is None or weights.shape[1] != mine["weight"].shape[1]:
+        return list(classes)
+    known = [name for name in classes if name in stored.spec.head_classes]
+    here = [classes.index(name) for name in known]
+    there = [stored.spec.head_classes.index(name) for name in known]
+    carried = torch.from_numpy(weights[there]).float()
+    if isinstance(head, Prototypes):
+        carried = nn.functional.normalize(carried)
+    else:
+        mine["bias"][here] = torch.from_numpy(stored.weights[HEAD_BIAS][there]).float()
+    mine["weight"][here] = carried
+    return [name for name in classes if name not in known]

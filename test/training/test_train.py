@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from siamese_emotion_ros.recognition.artifacts import read_model
 from siamese_emotion_ros.recognition.model import EmbeddingModel
@@ -20,6 +21,7 @@ from siamese_emotion_ros.training.data import Batch, scale
 from siamese_emotion_ros.training.module import DivergedError, SiameseModule
 from siamese_emotion_ros.training.prototypes import Prototypes
 from siamese_emotion_ros.training.train import exported_state, train
+from siamese_emotion_ros.training.transfer import carry_over_head
 
 CLOCK = ("images_per_second", "loader_share", "seconds")
 
@@ -279,6 +281,36 @@ def test_a_loss_that_is_no_number_ends_the_run_with_advice(tiny, tmp_path, monke
     monkeypatch.setattr(SiameseModule, "optimizer_step", explode)
     with pytest.raises(DivergedError, match="the loss is (inf|nan) in epoch 0, step 1: .*lower optimizer.lr"):
         run(tiny, tmp_path)
+
+
+@pytest.mark.parametrize("head", ["linear", "prototypes"])
+def test_transfer_keeps_what_the_head_knows_of_each_emotion(tiny, tmp_path, head):
+    of_head = (f"loss.head={head}", "loss.cross_entropy=1.0", "trainer.ema_decay=null", "trainer.epochs=1")
+    first = run(tiny, tmp_path / "first", *of_head, "optimizer.lr=5e-3").model
+    known = tiny.CLASSES[1:]
+    data = tiny.make_data()
+    train, val = (rows[data.labels.numpy()[rows] > 0] for rows in (data.train, data.val))
+    fewer = type(data)(data.faces, data.labels - 1, known, train, val, data.provenance)
+    second = run(tiny, tmp_path / "second", *of_head, "optimizer.lr=1e-9", f"network.init_from={first}",
+                 f"data.classes={','.join(known)}", data=fewer).model
+    before, after = read_model(first).weights, read_model(second).weights
+    assert after["head.weight"] == pytest.approx(before["head.weight"][1:], abs=1e-5)
+    assert after["head.bias"] == pytest.approx(before["head.bias"][1:], abs=1e-6)
+
+
+def test_a_head_is_carried_over_as_far_as_the_model_has_one(tiny, unbroken, tmp_path):
+    _, folder = unbroken
+    fresh = nn.Linear(8, 3)
+    weight = fresh.weight.detach().clone()
+    assert carry_over_head(folder / "model.safetensors", fresh, tiny.CLASSES[:3]) == list(tiny.CLASSES[:3])
+    assert torch.equal(fresh.weight, weight)
+    model = run(tiny, tmp_path, "loss.cross_entropy=1.0", "trainer.epochs=1").model
+    asked = (tiny.CLASSES[1], "contempt", tiny.CLASSES[0])
+    assert carry_over_head(model, fresh, asked) == ["contempt"]
+    known = read_model(model).weights["head.weight"]
+    assert fresh.weight.detach().numpy() == pytest.approx(np.stack([known[1], weight[1].numpy(), known[0]]), abs=1e-6)
+    longer = nn.Linear(9, 3)
+    assert carry_over_head(model, longer, asked) == list(asked)
 
 
 def test_transfer_keeps_the_filters_and_rebuilds_the_rest(tiny, unbroken, tmp_path):
