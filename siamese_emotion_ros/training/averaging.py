@@ -27,14 +27,18 @@ class AveragedNetwork(nn.Module):
 
     @torch.no_grad()
     def follow(self, network: nn.Module) -> None:
-        """Take one step towards the weights of `network`; buffers are copied."""
+        """Take one step towards the weights of `network`, and the means and variances of its normalisations.
+
+        Those are of the last few batches in a network that is trained; averaged as the weights are, they fit them.
+        """
         steps = int(self.steps) + 1
         self.steps.fill_(steps)
         weight = 1.0 - min(self.decay, (1 + steps) / (10 + steps))
-        for mine, theirs in zip(self.network.parameters(), network.parameters()):
-            mine.lerp_(theirs.detach(), weight)
-        for my_buffer, their_buffer in zip(self.network.buffers(), network.buffers()):
-            my_buffer.copy_(their_buffer)
+        for mine, theirs in zip(self.network.state_dict().values(), network.state_dict().values()):
+            if mine.is_floating_point():
+                mine.lerp_(theirs, weight)
+            else:
+                mine.copy_(theirs)
 
     def forward(self, faces: torch.Tensor) -> torch.Tensor:
         """Embeddings [N, D] of preprocessed faces [N, 1, S, S] by the averaged weights."""
