@@ -8,10 +8,10 @@ if TYPE_CHECKING:
     from siamese_emotion_ros.datasets.face_set import FaceSet
 
 
-def load_faces(dataset: str, root: Path, **options: Any) -> FaceSet:
+def load_faces(dataset: str, root: Path, quiet: bool = False, **options: Any) -> FaceSet:
     """The data set `dataset` at `root`, as datasets.load, or "bag", as evaluation.bag_faces.load_bag.
 
-    Says what was skipped and what was left out.
+    Says what was skipped and what was left out, unless `quiet`.
     """
     from collections import Counter
 
@@ -25,7 +25,7 @@ def load_faces(dataset: str, root: Path, **options: Any) -> FaceSet:
         from siamese_emotion_ros.evaluation.bag_faces import load_bag
 
         loaders["bag"] = load_bag
-    console = Console(stderr=True)
+    console = Console(stderr=True, quiet=quiet)
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(f"reading {dataset}", total=None)

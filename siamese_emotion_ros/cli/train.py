@@ -40,7 +40,7 @@ def _train(
     from siamese_emotion_ros.training.config import ConfigError
     from siamese_emotion_ros.training.head import train_head, with_network_of_model
     from siamese_emotion_ros.training.loading import prepare
-    from siamese_emotion_ros.training.train import CONFIG, open_run
+    from siamese_emotion_ros.training.train import CONFIG, is_first_process, open_run
     from siamese_emotion_ros.training.train import train as run
 
     if name is None and not resume:
@@ -51,10 +51,13 @@ def _train(
     if config.stage == "head":
         config = with_network_of_model(config)
     open_run(config, output, resume)  # before the data set is read, which takes a while
-    faces = load_faces(config.data.dataset, Path(str(config.data.root)), **dict(config.data.options))
+    first = is_first_process()
+    options = dict(config.data.options)
+    faces = load_faces(config.data.dataset, Path(str(config.data.root)), quiet=not first, **options)
     data = prepare(faces, config)
     result = train_head(config, data, output) if config.stage == "head" else run(config, data, output, resume, progress)
-    _report(result, output)
+    if first:
+        _report(result, output)
 
 
 def read_named_config(name: str, overrides: List[str], data_root: Optional[Path]) -> TrainingConfig:

@@ -92,7 +92,7 @@ def train(
 def open_run(config: TrainingConfig, folder: Path, resume: bool) -> Optional[Path]:
     """Make `folder` this run's, and return the checkpoint to go on from (None at the start of a run)."""
     last = folder / LAST
-    if not _is_first_process():  # the first process has made the folder and asked all questions
+    if not is_first_process():  # the first process has made the folder and asked all questions
         return last if resume and last.is_file() else None
     if resume:
         if not (folder / CONFIG).is_file():
@@ -167,7 +167,7 @@ def _run_provenance(
     }
 
 
-def _is_first_process() -> bool:
+def is_first_process() -> bool:
     """Whether this process speaks for the run: the first of the first machine, by any launcher's environment."""
     names = ("RANK", "SLURM_PROCID", "NODE_RANK", "GROUP_RANK", "LOCAL_RANK")
     return all(os.environ.get(name, "0") == "0" for name in names)
@@ -217,6 +217,8 @@ def _quiet() -> Iterator[None]:
         warnings.filterwarnings("ignore", message=".*is not a.*DataLoader.*")
         warnings.filterwarnings("ignore", message=".*module\\(s\\) in eval mode.*")
         warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+        # Every process has the first one's scores already.
+        warnings.filterwarnings("ignore", message=".*recommended to use .*sync_dist=True.*")
         yield
     logger.setLevel(level)
 

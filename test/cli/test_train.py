@@ -2,6 +2,10 @@
 from __future__ import annotations
 
 import csv
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -133,3 +137,19 @@ def test_the_papers_settings(name):
     assert (config.loss.name, config.loss.reduction, config.loss.mining) == ("contrastive", "mean", "all")
     assert (config.network.architecture, config.network.embedding_dim) == ("paper", 2048)
     assert config.network.input_size == (100 if name == "paper_kdef_retrain" else 48)
+
+
+def test_one_of_two_processes_speaks(faces, config, tmp_path):
+    root = tmp_path / "faces"
+    shutil.copytree(faces, root)
+    (root / "train" / "anger" / "broken.png").write_bytes(b"no image")
+    program = [sys.executable, "-m", "siamese_emotion_ros.cli.main", "train", "--config", config, "--data-root", root]
+    ended = subprocess.run(
+        [*program, "--output", tmp_path / "run", "--no-progress", "trainer.devices=2", "network.architecture=compact"],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert ended.returncode == 0, ended.stdout
+    for said in ("skipped 1", "best epoch 0", "wrote "):
+        assert ended.stdout.count(said) == 1, ended.stdout
+    assert "Warning" not in ended.stdout
