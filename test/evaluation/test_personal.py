@@ -82,7 +82,7 @@ def test_what_cannot_be_measured_is_refused(gallery):
     nobody = dataclasses.replace(measurement, faces=dataclasses.replace(measurement.faces, subjects=None))
     with pytest.raises(ValueError, match="does not tell who is pictured"):
         figures(nobody, gallery)
-    with pytest.raises(ValueError, match="not neutral: choose classes with it"):
+    with pytest.raises(ValueError, match="without neutral: choose classes with it, and faces that have it"):
         figures(measurement, gallery.restrict(["anger", "happiness"]))
     with pytest.raises(ValueError, match="at least 1"):
         figures(measurement, gallery, shots=0)
