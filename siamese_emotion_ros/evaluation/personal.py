@@ -34,8 +34,8 @@ def measure_personal(
         raise ValueError("the data set does not tell who is pictured: evaluate one that does, such as ckplus or kdef")
     if NEUTRAL not in gallery.classes:
         raise ValueError(
-            f"the classes are {', '.join(gallery.classes)}, without {NEUTRAL}: choose classes with it, and faces that have "
-            "it (of CK+ by the loader's option neutral=true)"
+            f"the classes are {', '.join(gallery.classes)}, without {NEUTRAL}: choose classes with it, and faces that "
+            "have it (of CK+ by the loader's option neutral=true)"
         )
     if shots < 1:
         raise ValueError(f"{shots} faces to learn from: expected at least 1")

@@ -46,9 +46,10 @@ class SiameseModule(pl.LightningModule):
             self.head = _head(config)
         #: The models that are asked about each batch, where the configuration names any.
         self.teachers: Optional[Teachers] = None
-        if config.distillation.teachers:
-            paths = [path.strip() for path in config.distillation.teachers.split(",")]
-            self.teachers = Teachers(paths, config.classes, config.network.input_size)
+        asked = config.distillation
+        if asked.teachers:
+            paths = [path.strip() for path in asked.teachers.split(",")]
+            self.teachers = Teachers(paths, config.classes, config.network.input_size, asked.mirror)
         self.averaged: Optional[AveragedNetwork] = None
         self.averaged_head: Optional[AveragedNetwork] = None
         self._augment = Augmentation(config.augmentation)

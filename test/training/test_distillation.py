@@ -58,6 +58,9 @@ def test_teachers_answer_with_the_mean_of_their_probabilities(tiny, teacher, tmp
     torch.testing.assert_close(both, (first + second) / 2)
     mirrored = Teachers([str(teacher), str(other)], tiny.CLASSES, tiny.SIDE)(faces.flip(dims=(3,)))
     torch.testing.assert_close(both, mirrored)
+    alone = Teachers([str(teacher)], tiny.CLASSES, tiny.SIDE, mirror=False)
+    assert not torch.equal(alone(faces), alone(faces.flip(dims=(3,))))
+    torch.testing.assert_close(first, (alone(faces) + alone(faces.flip(dims=(3,)))) / 2)
     np.testing.assert_allclose(both.sum(dim=1), 1, rtol=1e-6)
 
 
