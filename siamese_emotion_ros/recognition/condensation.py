@@ -52,7 +52,7 @@ def _keep_clear(gallery: Gallery, clear: np.ndarray) -> Gallery:
 
 
 def shares(counts: np.ndarray, anchors: int, balance: float = 0.0) -> np.ndarray:
-    """How many of about `anchors` anchors each class gets, int64 like `counts`, at least one.
+    """How many of at most `anchors` anchors each class gets, int64 like `counts`, at least one.
 
     A vote counts anchors, so how many a class has is how readily it is named. `balance` 0 keeps the proportions of
     `counts`, 1 gives every class equally many; between them, a class of share p gets a share like p^(1 - balance).
@@ -63,7 +63,8 @@ def shares(counts: np.ndarray, anchors: int, balance: float = 0.0) -> np.ndarray
     if not 0 <= balance <= 1:
         raise ValueError(f"balance is {balance}: expected 0 (proportions as they are) to 1 (classes equally often)")
     weights = counts ** (1.0 - balance)
-    return np.maximum(1, np.rint(anchors * weights / weights.sum()).astype(np.int64))
+    # Rounded down: not more than asked for, and as many for each of two classes of one size.
+    return np.maximum(1, np.floor(anchors * weights / weights.sum() + 1e-9).astype(np.int64))
 
 
 def draw(labels: np.ndarray, n_classes: int, anchors: int, seed: int = 0, balance: float = 0.0) -> np.ndarray:
