@@ -13,7 +13,6 @@ from typing import Any, Dict, Iterator, List, Optional, Sequence
 import rclpy
 import yaml
 from lifecycle_msgs.msg import Transition
-from lifecycle_msgs.srv import ChangeState
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile, QoSReliabilityPolicy
@@ -35,13 +34,11 @@ from siamese_emotion_ros.nodes.recorder import Recording, RecordingError, Seen
 from siamese_emotion_ros.nodes.sources import Source, SourceError, open_source
 from siamese_emotion_ros.nodes.stream import Mailbox, Worker
 from siamese_emotion_ros.nodes.terminal import quit_by_key, quit_by_signal, shown
+from siamese_emotion_ros.nodes.transitions import take_through
 from siamese_emotion_ros.shipped import shipped_models
 
 #: Memory that images on their way may take, all queues together [bytes]: a slow machine loses no frame of a short clip.
 QUEUE_BYTES = 600 * 1024 * 1024
-
-#: Importing torch on a busy machine takes its time; beyond this something is wrong [s].
-STARTUP_LIMIT = 180.0
 
 #: Without any message for so long the demo is given up [s].
 SILENCE_LIMIT = 60.0
@@ -61,7 +58,7 @@ class DemoError(ChildError):
 
 
 class DemoNode(Node):
-    """Hears what the pipeline says and drives the lifecycle of its nodes."""
+    """Hears what the pipeline says."""
 
     def __init__(self, namespace: str, player: str, depth: int, heard: Mailbox) -> None:
         """`player`: name of the node that publishes the images and says when they end."""
@@ -74,32 +71,6 @@ class DemoNode(Node):
         self.create_subscription(FaceCropArray, "faces", lambda message: heard.put(("faces", message)), reliable)
         self.create_subscription(EmotionStamped, "emotion", lambda message: heard.put(("emotion", message)), reliable)
         self.create_subscription(Bool, f"{player}/ended", lambda message: heard.put(("ended", message)), latched)
-
-    def transition(self, name: str, transition: int, children: Sequence[Child]) -> None:
-        """Take a node through a transition; DemoError with the reason when it refuses, dies or does not answer."""
-        client = self.create_client(ChangeState, f"{name}/change_state")
-        deadline = time.monotonic() + STARTUP_LIMIT
-        try:
-            while not client.wait_for_service(timeout_sec=0.2):
-                _check(children, deadline, f"{name} does not appear")
-            future = client.call_async(ChangeState.Request(transition=Transition(id=transition)))
-            while not future.done():
-                _check(children, deadline, f"{name} does not answer")
-                time.sleep(0.02)
-        finally:
-            self.destroy_client(client)
-        if not future.result().success:
-            time.sleep(0.2)  # its log line may be a moment later than its answer
-            complaints = [child.complaints() for child in children]
-            raise DemoError("\n".join([text for text in complaints if f"[{name}]" in text] or complaints))
-
-
-def _check(children: Sequence[Child], deadline: float, complaint: str) -> None:
-    for child in children:
-        child.check()
-    if time.monotonic() > deadline:
-        complaints = "\n".join(child.complaints() for child in children)
-        raise DemoError(f"{complaint} after {STARTUP_LIMIT:.0f} s:\n{complaints}")
 
 
 # --- what is heard becomes a view and a recording ---
@@ -242,10 +213,9 @@ def run_demo(options: argparse.Namespace, console: Console) -> Dict[str, Any]:
                 children += _start(options, player, source, namespace, depth, Path(scratch))
                 # On a machine that cannot do everything at once the answers come first, and the recording after them.
                 os.nice(5)
-                for name in ("face_crop", "siamese_emotion", player):
-                    node.transition(name, Transition.TRANSITION_CONFIGURE, children)
-                for name in ("face_crop", "siamese_emotion", player):
-                    node.transition(name, Transition.TRANSITION_ACTIVATE, children)
+                for transition in (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE):
+                    for name in ("face_crop", "siamese_emotion", player):
+                        take_through(node, name, transition, children)
                 view.note = "waiting for the first image …"
                 audience.heard_last = time.monotonic()
                 _listen(audience, source, children, quitting, options.seconds)

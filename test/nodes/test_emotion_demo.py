@@ -135,10 +135,10 @@ def cmdline(pid):
 
 def test_ctrl_c_ends_demo_and_children_and_still_writes_the_summary(demo, clip, tmp_path):
     process = demo("--source", str(clip), "--rate", "1")
-    line = ""
-    while "face 1" not in line:
-        line = process.stdout.readline()
-        assert line, "the demo ended before it showed a face"
+    shown = [""]
+    while "face 1" not in shown[-1]:
+        shown.append(process.stdout.readline())
+        assert shown[-1], "the demo ended before it showed a face:\n" + "".join(shown)
     children = children_of(process.pid)
     assert len(children) == 2
     process.send_signal(signal.SIGINT)
