@@ -3,6 +3,7 @@
 colcon does not read this file: it knows the folder by its package.xml as a ROS package of type ament_cmake.
 """
 
+import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -68,6 +69,18 @@ def shipped_files():
     ]
 
 
+def compiled_search():
+    """Return the search for the nearest anchors as an extension; without a compiler it is left out, and slower."""
+    from setuptools import Extension
+
+    # Where scripts/setup had to bring Python's headers itself.
+    headers = Path(sys.prefix) / "include" / "python{}.{}".format(*sys.version_info)
+    return Extension(
+        f"{PACKAGE}.recognition._nearest", ["src/nearest.c"], include_dirs=[str(headers)] if headers.exists() else [],
+        libraries=["m"], extra_compile_args=["-O3"], optional=True,
+    )
+
+
 if __name__ == "__main__":
     from setuptools import find_packages, setup
 
@@ -81,6 +94,7 @@ if __name__ == "__main__":
         python_requires=">=3.8",
         packages=find_packages(include=[PACKAGE, f"{PACKAGE}.*"], exclude=[f"{PACKAGE}.nodes", f"{PACKAGE}.nodes.*"]),
         data_files=shipped_files(),
+        ext_modules=[compiled_search()],
         zip_safe=False,
         install_requires=INSTALL_REQUIRES,
         extras_require=EXTRAS_REQUIRE,

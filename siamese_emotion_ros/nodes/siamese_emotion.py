@@ -33,7 +33,7 @@ PARAMETERS = ParameterTable("siamese_emotion", [
          "A face whose nearest anchor is farther than this is unknown; 0.0 is the gallery's own threshold, .inf never.",
          low=0.0, high=float("inf"), shown="`0.0`"),
     Spec("search", "exact",
-         "How the nearest anchors are found: exact measures all (5 ms a face at 200,000); ivf and hnsw, which need "
+         "How the nearest anchors are found: exact measures all (5 ms a face at 250,000); ivf and hnsw, which need "
          "faiss, are faster and miss a few.", choices=SEARCHES),
     Spec("smoothing.window", 1, "Frames over which the vote of each face is averaged; 1 is off.", low=1, high=300),
     Spec("smoothing.hysteresis", 0.0,

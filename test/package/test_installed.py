@@ -42,6 +42,12 @@ def test_executables_run_with_the_interpreter_that_has_the_dependencies(prefix):
         assert subprocess.run([interpreter, "-c", "import torch, cv2, rclpy"]).returncode == 0, interpreter
 
 
+def test_the_search_for_the_nearest_anchors_is_compiled(prefix):
+    neighbors = importlib.import_module(f"{PACKAGE}.recognition.neighbors")
+    assert neighbors.COMPILED is not None
+    assert list(prefix.glob(f"lib/python3*/*-packages/{PACKAGE}/recognition/_nearest.*.so"))
+
+
 @pytest.mark.parametrize("folder", ["config", "launch", "models"])
 def test_every_file_is_installed(prefix, source, folder):
     def files(root):

@@ -11,6 +11,15 @@ from hypothesis import strategies as st
 from siamese_emotion_ros.recognition import neighbors
 from siamese_emotion_ros.recognition.neighbors import QUERIES_AT_ONCE, NearestAnchors, majority_vote
 
+#: The search that is taken where it was compiled, and the one that stands in for it elsewhere.
+SEARCHES = {"compiled": neighbors.COMPILED, "definition": neighbors.by_definition}
+
+
+@pytest.fixture(params=sorted(SEARCHES))
+def search(request, monkeypatch):
+    """Have NearestAnchors use one of the two."""
+    monkeypatch.setattr(neighbors, "COMPILED", SEARCHES["compiled"] if request.param == "compiled" else None)
+
 
 def distance(a, b):
     return math.sqrt(sum((float(x) - float(y)) ** 2 for x, y in zip(a, b)))
@@ -59,25 +68,26 @@ def test_whole_numbers_with_many_ties_are_answered_exactly(seed, dimensions, ext
     np.testing.assert_allclose(np.square(class_distances), of_class, rtol=1e-6)
 
 
-@pytest.mark.parametrize("n_queries", [1, 2, neighbors.FACES_OF_A_FRAME, neighbors.FACES_OF_A_FRAME + 1])
-@pytest.mark.parametrize("count", [3, 70, 1500])
-def test_however_anchors_and_faces_are_multiplied_the_answer_is_the_definitions(n_queries, count):
-    """As many dimensions as a model has, so that anchors are multiplied in slices, with and without a remainder."""
-    random = np.random.default_rng(count + n_queries)
-    labels = random.permutation(np.arange(count) % 3)
-    anchors = random.integers(-2, 3, (count, 128))
-    queries = random.integers(-2, 3, (n_queries, 128))
-    k = min(30, count)
-    nearest = NearestAnchors(anchors.astype(np.float32), labels, 3)
-
-    distances, indices, class_distances = nearest.query(queries.astype(np.float32), k)
-
-    squares = np.square(queries[:, None] - anchors[None]).sum(axis=2)
-    expected = np.argsort(squares, axis=1, kind="stable")[:, :k]
-    np.testing.assert_array_equal(indices, expected)
-    np.testing.assert_allclose(np.square(distances), np.take_along_axis(squares, expected, axis=1), rtol=1e-6)
-    of_class = np.stack([squares[:, labels == label].min(axis=1) for label in range(3)], axis=1)
-    np.testing.assert_allclose(np.square(class_distances), of_class, rtol=1e-6)
+@settings(max_examples=100, deadline=None)
+@given(
+    st.integers(0, 10_000), st.sampled_from([1, 15, 31, 32, 33, 128]), st.integers(1, 200), st.integers(1, 9), st.data()
+)
+def test_the_compiled_search_answers_as_its_definition_does(seed, dimensions, count, n_queries, data):
+    """With and without what is left over of dimensions, and of anchors, that are looked at together."""
+    random = np.random.default_rng(seed)
+    anchors = random.integers(-2, 3, (count, dimensions)).astype(np.float32)
+    labels = (np.arange(count) % 3).astype(np.int32)
+    queries = random.integers(-2, 3, (n_queries, dimensions)).astype(np.float32)
+    k = data.draw(st.integers(1, count))
+    answers = []
+    for search in (SEARCHES["compiled"], SEARCHES["definition"]):
+        answer = (np.empty((n_queries, k), np.float32), np.empty((n_queries, k), np.int64),
+                  np.empty((n_queries, min(3, count)), np.float32))
+        search(anchors, labels, queries, *answer)
+        answers.append(answer)
+    np.testing.assert_allclose(answers[0][0], answers[1][0], rtol=1e-6)
+    np.testing.assert_array_equal(answers[0][1], answers[1][1])
+    np.testing.assert_allclose(answers[0][2], answers[1][2], rtol=1e-6)
 
 
 @settings(max_examples=40, deadline=None)
@@ -95,25 +105,22 @@ def test_neighbours_are_told_apart_where_their_ranks_are_not(seed, far, k):
     np.testing.assert_allclose(np.take_along_axis(measured, indices, axis=1), nearest, rtol=1e-5)
 
 
-def test_more_distances_than_are_kept_at_once_change_nothing(monkeypatch):
+def test_more_distances_than_are_kept_at_once_change_nothing(monkeypatch, search):
     random = np.random.default_rng(0)
     labels = random.integers(0, 4, 3000)
     nearest = NearestAnchors(random.normal(size=(3000, 8)).astype(np.float32), labels, 4)
     queries = random.normal(size=(20, 8)).astype(np.float32)
     whole = nearest.query(queries, 12)
     monkeypatch.setattr(neighbors, "DISTANCES_AT_ONCE", 7 * 3000)
-    monkeypatch.setattr(neighbors, "DIFFERENCES_AT_ONCE", 50)
-    monkeypatch.setattr(neighbors, "LARGER_THAN_CACHE", 0)
+    monkeypatch.setattr(neighbors, "QUERIES_AT_ONCE", 9)
     for at_once, part in zip(whole, nearest.query(queries, 12)):
-        np.testing.assert_allclose(part, at_once, rtol=1e-5)
-    for at_once, part in zip(whole, nearest.query(queries[:1], 12)):
-        np.testing.assert_allclose(part[0], at_once[0], rtol=1e-5)
+        np.testing.assert_array_equal(part, at_once)
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize("broken", [np.nan, np.inf])
 @pytest.mark.parametrize("count", [20, 600])
-def test_a_broken_embedding_is_answered_with_nan_and_spoils_no_other(broken, count):
+def test_a_broken_embedding_is_answered_with_nan_and_spoils_no_other(broken, count, search):
     """A network in float16 may overflow on one face of a frame."""
     random = np.random.default_rng(0)
     nearest = NearestAnchors(random.normal(size=(count, 8)).astype(np.float32), np.arange(count) % 3, 3)
@@ -132,7 +139,7 @@ def test_nobody_asks_nothing():
     assert [part.shape for part in nearest.query(np.empty((0, 3), np.float32), 2)] == [(0, 2), (0, 2), (0, 3)]
 
 
-def test_many_queries_answer_like_one_at_a_time():
+def test_many_queries_answer_like_one_at_a_time(search):
     random = np.random.default_rng(1)
     anchors = NearestAnchors(random.normal(size=(50, 8)).astype(np.float32), np.arange(50) % 3, 3)
     queries = random.normal(size=(2 * QUERIES_AT_ONCE + 3, 8)).astype(np.float32)
@@ -148,6 +155,46 @@ def test_k_outside_the_gallery_is_refused(k):
     anchors = NearestAnchors(np.eye(3, dtype=np.float32), np.arange(3), 3)
     with pytest.raises(ValueError, match=f"k is {k}: expected 1 to 3"):
         anchors.query(np.zeros((1, 3), np.float32), k)
+
+
+def test_labels_that_no_class_has_are_refused():
+    with pytest.raises(ValueError, match="labels go from 0 to 2: expected 0 to 1"):
+        NearestAnchors(np.eye(3, dtype=np.float32), np.arange(3), 2)
+
+
+def arrays(**changes):
+    """Arguments of the compiled search, some of them changed."""
+    arguments = {
+        "anchors": np.zeros((4, 3), np.float32), "labels": np.zeros(4, np.int32),
+        "embeddings": np.zeros((2, 3), np.float32), "distances": np.zeros((2, 1), np.float32),
+        "nearest": np.zeros((2, 1), np.int64), "class_distances": np.zeros((2, 1), np.float32),
+    }
+    return list({**arguments, **changes}.values())
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"anchors": np.zeros((4, 3))}, "anchors is of format d"),
+        ({"labels": np.zeros(4, np.int64)}, "labels is of format l"),
+        ({"embeddings": np.zeros(3, np.float32)}, "embeddings is of format f with 1 dimensions"),
+        ({"embeddings": np.zeros((2, 2), np.float32)}, "do not belong together"),
+        ({"labels": np.zeros(3, np.int32)}, "do not belong together"),
+        ({"nearest": np.zeros((2, 2), np.int64)}, "do not belong together"),
+        ({"distances": np.zeros((2, 5), np.float32), "nearest": np.zeros((2, 5), np.int64)}, "do not belong together"),
+        ({"class_distances": np.zeros((1, 1), np.float32)}, "do not belong together"),
+    ],
+)
+def test_the_compiled_search_reads_and_writes_no_memory_that_is_not_there(changes, reason):
+    with pytest.raises(ValueError, match=reason):
+        SEARCHES["compiled"](*arrays(**changes))
+
+
+def test_the_compiled_search_takes_no_views_with_gaps():
+    with pytest.raises((ValueError, BufferError)):
+        SEARCHES["compiled"](*arrays(embeddings=np.zeros((2, 6), np.float32)[:, ::2]))
+    with pytest.raises(TypeError, match="takes 6 arrays, not 2"):
+        SEARCHES["compiled"](*arrays()[:2])
 
 
 def test_most_votes_win():
