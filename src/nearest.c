@@ -17,8 +17,9 @@ typedef float quarter __attribute__((vector_size(16)));
 
 #define INLINE static inline __attribute__((always_inline))
 
-/* Anchors whose distances are measured before they are looked at. */
+/* Anchors whose distances are measured before they are looked at, for so many faces. */
 #define TILE 64
+#define GROUP 8
 
 typedef struct {
     const float *anchors;   /* [count, dimensions] */
@@ -120,14 +121,23 @@ static void look_at(const Query *query, size_t face, size_t first, size_t size, 
 
 INLINE void pass(const Query *query) {
     const size_t dimensions = query->dimensions;
-    float squares[TILE];
-    for (size_t first = 0; first < query->count; first += TILE) {
-        const size_t size = query->count - first < TILE ? query->count - first : TILE;
-        for (size_t face = 0; face < query->n_faces; face++) {
-            const float *values = query->faces + face * query->stride;
-            for (size_t i = 0; i < size; i++)
-                squares[i] = measure(query->anchors + (first + i) * dimensions, values, dimensions);
-            look_at(query, face, first, size, squares);
+    float squares[GROUP][TILE];
+    for (size_t done = 0; done < query->n_faces; done += GROUP) {
+        const size_t faces = query->n_faces - done < GROUP ? query->n_faces - done : GROUP;
+        const float *group = query->faces + done * query->stride;
+        for (size_t first = 0; first < query->count; first += TILE) {
+            const size_t size = query->count - first < TILE ? query->count - first : TILE;
+            const float *anchors = query->anchors + first * dimensions;
+            /* Anchors come from memory in their order, each but once for the group. Most groups are of one face. */
+            if (faces == 1)
+                for (size_t i = 0; i < size; i++)
+                    squares[0][i] = measure(anchors + i * dimensions, group, dimensions);
+            else
+                for (size_t i = 0; i < size; i++)
+                    for (size_t face = 0; face < faces; face++)
+                        squares[face][i] = measure(anchors + i * dimensions, group + face * query->stride, dimensions);
+            for (size_t face = 0; face < faces; face++)
+                look_at(query, done + face, first, size, squares[face]);
         }
     }
 }

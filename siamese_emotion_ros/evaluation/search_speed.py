@@ -9,7 +9,7 @@ from typing import Callable, List, NamedTuple, Optional, Sequence, Tuple
 import numpy as np
 
 from siamese_emotion_ros.recognition.approximate import ApproximateAnchors
-from siamese_emotion_ros.recognition.neighbors import NearestAnchors
+from siamese_emotion_ros.recognition.neighbors import NearestAnchors, on_cache_lines
 
 #: Classes of the made-up anchors.
 N_CLASSES = 7
@@ -97,6 +97,7 @@ def measure_searches(
     for size in sizes:
         told(f"making up {size:,} anchors")
         embeddings, labels = made_up_embeddings(size, dimensions, 1)
+        embeddings = on_cache_lines(embeddings)  # as a gallery's are
         queries = made_up_embeddings(max(*faces, RECALL_QUERIES), dimensions, 2)[0]
         told(f"searching {size:,} anchors")
         exact, memory = _exact(embeddings, labels, queries[: max(faces)], k)

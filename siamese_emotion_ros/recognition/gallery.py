@@ -11,6 +11,7 @@ import numpy as np
 
 from siamese_emotion_ros.recognition.embedding import Progress, embed_faces
 from siamese_emotion_ros.recognition.emotions import UNKNOWN
+from siamese_emotion_ros.recognition.neighbors import on_cache_lines
 from siamese_emotion_ros.recognition.preprocessing import Faces, resize, to_gray
 
 if TYPE_CHECKING:
@@ -87,6 +88,7 @@ class Gallery:
             raise ValueError(
                 f"images are {self.images.dtype} {self.images.shape}: expected uint8 [{len(embeddings)}, H, W]"
             )
+        object.__setattr__(self, "embeddings", on_cache_lines(embeddings))
 
     def __len__(self) -> int:
         return len(self.embeddings)

@@ -9,7 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from siamese_emotion_ros.recognition import neighbors
-from siamese_emotion_ros.recognition.neighbors import QUERIES_AT_ONCE, NearestAnchors, majority_vote
+from siamese_emotion_ros.recognition.neighbors import (
+    CACHE_LINE,
+    QUERIES_AT_ONCE,
+    NearestAnchors,
+    majority_vote,
+    on_cache_lines,
+)
 
 #: The search that is taken where it was compiled, and the one that stands in for it elsewhere.
 SEARCHES = {"compiled": neighbors.COMPILED, "definition": neighbors.by_definition}
@@ -155,6 +161,19 @@ def test_k_outside_the_gallery_is_refused(k):
     anchors = NearestAnchors(np.eye(3, dtype=np.float32), np.arange(3), 3)
     with pytest.raises(ValueError, match=f"k is {k}: expected 1 to 3"):
         anchors.query(np.zeros((1, 3), np.float32), k)
+
+
+@pytest.mark.parametrize("offset", [0, 4, 64])
+def test_arrays_are_copied_to_the_start_of_a_cache_line_unless_they_are_there(offset):
+    room = np.zeros(4096, np.uint8)
+    start = -room.ctypes.data % CACHE_LINE + offset
+    array = room[start : start + 240].view(np.float32).reshape(5, 12)
+    array[...] = np.arange(60).reshape(5, 12)
+    aligned = on_cache_lines(array)
+    assert aligned.ctypes.data % CACHE_LINE == 0 and aligned.flags.c_contiguous
+    assert (aligned is array) == (offset != 4)
+    np.testing.assert_array_equal(aligned, array)
+    np.testing.assert_array_equal(on_cache_lines(array[:, ::2]), array[:, ::2])
 
 
 def test_labels_that_no_class_has_are_refused():
