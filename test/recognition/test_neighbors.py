@@ -21,7 +21,10 @@ from siamese_emotion_ros.recognition.neighbors import (
 SEARCHES = {"compiled": neighbors.COMPILED, "definition": neighbors.by_definition}
 
 
-@pytest.fixture(params=sorted(SEARCHES))
+needs_compiled = pytest.mark.skipif(SEARCHES["compiled"] is None, reason="src/nearest.c is not compiled: `make test`")
+
+
+@pytest.fixture(params=[pytest.param("compiled", marks=needs_compiled), "definition"])
 def search(request, monkeypatch):
     """Have NearestAnchors use one of the two."""
     monkeypatch.setattr(neighbors, "COMPILED", SEARCHES["compiled"] if request.param == "compiled" else None)
@@ -74,6 +77,7 @@ def test_whole_numbers_with_many_ties_are_answered_exactly(seed, dimensions, ext
     np.testing.assert_allclose(np.square(class_distances), of_class, rtol=1e-6)
 
 
+@needs_compiled
 @settings(max_examples=100, deadline=None)
 @given(
     st.integers(0, 10_000), st.sampled_from([1, 15, 31, 32, 33, 128]), st.integers(1, 200), st.integers(1, 9), st.data()
@@ -191,6 +195,7 @@ def arrays(**changes):
     return list({**arguments, **changes}.values())
 
 
+@needs_compiled
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
@@ -209,6 +214,7 @@ def test_the_compiled_search_reads_and_writes_no_memory_that_is_not_there(change
         SEARCHES["compiled"](*arrays(**changes))
 
 
+@needs_compiled
 def test_the_compiled_search_takes_no_views_with_gaps():
     with pytest.raises((ValueError, BufferError)):
         SEARCHES["compiled"](*arrays(embeddings=np.zeros((2, 6), np.float32)[:, ::2]))
