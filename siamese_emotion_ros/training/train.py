@@ -16,6 +16,7 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Callback, RichProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_info
 
 from siamese_emotion_ros.recognition.artifacts import ModelSpec, write_model
 from siamese_emotion_ros.training.config import ConfigError, TrainingConfig
@@ -65,7 +66,9 @@ def train(
     if module.teachers is not None:
         provenance["teachers"] = ", ".join(module.teachers.fingerprints)
     if config.network.init_from is not None and checkpoint is None:
-        carry_over(Path(config.network.init_from), module.network, config.network)
+        fresh = carry_over(Path(config.network.init_from), module.network, config.network)
+        if fresh:
+            rank_zero_info(f"not in {config.network.init_from}, and so learned from the start: {', '.join(fresh)}")
         if module.head is not None:
             carry_over_head(Path(config.network.init_from), module.head, config.classes)
     module.start_averaging()

@@ -16,14 +16,10 @@ def carry_over(path: Path, network: nn.Module, config: NetworkConfig) -> List[st
     """Copy into `network` every weight of the model file at `path` whose shape agrees; returns the names rebuilt.
 
     Convolutions do not depend on the input size, the layer after them does: from 48 to 100 pixels the paper keeps the
-    filters and learns the fully connected layer anew. Raises ConfigError for a model of another architecture.
+    filters and learns the fully connected layer anew. Architectures of one family begin alike: a shorter network keeps
+    the stages that it has. Raises ConfigError for a model that has nothing in common with this one.
     """
     stored = read_model(path)
-    if stored.spec.architecture != config.architecture:
-        raise ConfigError(
-            f"network.init_from {path} is a {stored.spec.architecture} network, this run trains {config.architecture}: "
-            "set network.architecture to the same"
-        )
     state = network.state_dict()
     rebuilt = []
     for name, tensor in state.items():
@@ -33,7 +29,10 @@ def carry_over(path: Path, network: nn.Module, config: NetworkConfig) -> List[st
         else:
             tensor.copy_(torch.from_numpy(weights))
     if len(rebuilt) == len(state):
-        raise ConfigError(f"network.init_from {path} shares no weight with this network: check the file")
+        raise ConfigError(
+            f"network.init_from {path} is a {stored.spec.architecture} network, this run trains {config.architecture}, "
+            "and they share no weight: check network.architecture and the file"
+        )
     return rebuilt
 
 

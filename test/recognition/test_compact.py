@@ -32,10 +32,11 @@ def compact_path(tmp_path_factory):
     return path
 
 
+@pytest.mark.parametrize("architecture", ["compact", "compact_wide"])
 @pytest.mark.parametrize("side", [32, 48, 64])
-def test_embeddings_have_length_one(side):
+def test_embeddings_have_length_one(architecture, side):
     torch.manual_seed(0)
-    embeddings = build_network("compact", side, 128)(torch.randn(4, 1, side, side))
+    embeddings = build_network(architecture, side, 128)(torch.randn(4, 1, side, side))
     assert embeddings.shape == (4, 128)
     torch.testing.assert_close(embeddings.norm(dim=1), torch.ones(4))
 

@@ -14,14 +14,16 @@ import pytest
 import torch
 from torch import nn
 
-from siamese_emotion_ros.recognition.artifacts import read_model
+from siamese_emotion_ros.recognition.artifacts import ModelSpec, read_model, write_model
+from siamese_emotion_ros.recognition.compact import CompactNetwork
 from siamese_emotion_ros.recognition.model import EmbeddingModel
-from siamese_emotion_ros.training.config import ConfigError
+from siamese_emotion_ros.recognition.networks import NETWORKS, build_network
+from siamese_emotion_ros.training.config import ConfigError, NetworkConfig
 from siamese_emotion_ros.training.data import Batch, scale
 from siamese_emotion_ros.training.module import DivergedError, SiameseModule
 from siamese_emotion_ros.training.prototypes import Prototypes
 from siamese_emotion_ros.training.train import exported_state, train
-from siamese_emotion_ros.training.transfer import carry_over_head
+from siamese_emotion_ros.training.transfer import carry_over, carry_over_head
 
 CLOCK = ("images_per_second", "loader_share", "seconds")
 
@@ -313,8 +315,10 @@ def test_a_head_is_carried_over_as_far_as_the_model_has_one(tiny, unbroken, tmp_
     assert carry_over_head(model, longer, asked) == list(asked)
 
 
-def test_transfer_keeps_the_filters_and_rebuilds_the_rest(tiny, unbroken, tmp_path):
+def test_transfer_keeps_the_filters_and_rebuilds_the_rest(tiny, unbroken, tmp_path, monkeypatch):
     _, folder = unbroken
+    said = []
+    monkeypatch.setattr("siamese_emotion_ros.training.train.rank_zero_info", said.append)
     larger = tiny.make_data()
     faces = larger.faces.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
     larger = type(larger)(faces, larger.labels, larger.classes, larger.train, larger.val, larger.provenance)
@@ -325,9 +329,24 @@ def test_transfer_keeps_the_filters_and_rebuilds_the_rest(tiny, unbroken, tmp_pa
     before, after = read_model(folder / "model.safetensors").weights, read_model(result.model).weights
     assert after["1.weight"] == pytest.approx(before["1.weight"], abs=1e-6)
     assert after["5.weight"].shape != before["5.weight"].shape
-    with pytest.raises(ConfigError, match="is a tiny network, this run trains paper"):
+    assert len(said) == 1 and said[0].endswith("learned from the start: 5.weight")
+    with pytest.raises(ConfigError, match="is a tiny network, this run trains paper, and they share no weight"):
         run(tiny, tmp_path / "paper", f"network.init_from={folder / 'model.safetensors'}",
             "network.architecture=paper", "network.input_size=48", data=larger)
+
+
+def test_a_shorter_network_of_a_family_keeps_the_stages_that_it_has(tmp_path, monkeypatch):
+    class Short(CompactNetwork):
+        stages = CompactNetwork.stages[:-1]
+
+    monkeypatch.setitem(NETWORKS, "short", Short)
+    torch.manual_seed(0)
+    whole, short = build_network("compact", 48, 128), build_network("short", 48, 128)
+    write_model(tmp_path / "whole.safetensors", whole.state_dict(), ModelSpec("compact", 48, 128, "standardize"))
+    fresh = carry_over(tmp_path / "whole.safetensors", short, NetworkConfig(architecture="short"))
+    assert fresh == ["embedding.weight"]
+    kept = {name: tensor for name, tensor in short.state_dict().items() if name not in fresh}
+    assert all(torch.equal(tensor, whole.state_dict()[name]) for name, tensor in kept.items())
 
 
 def test_two_processes_train_one_model(tiny, tiny_command, tmp_path):
