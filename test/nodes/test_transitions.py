@@ -32,7 +32,7 @@ def slow(graph):
 
     class Slow:
         def __init__(self, answers):
-            """answers: for each request, the state it leads to, whether its answer is late, and its success."""
+            """answers: the state that each request leads to (the last one all further), is it late, is it success."""
             self.answers = list(answers)
             self.state = State.PRIMARY_STATE_UNCONFIGURED
             self.asked = 0
@@ -40,7 +40,7 @@ def slow(graph):
 
         def change(self, request, response):
             self.asked += 1
-            self.state, late, response.success = self.answers.pop(0)
+            self.state, late, response.success = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
             if late:
                 self.let_go.wait(30.0)
             return response
