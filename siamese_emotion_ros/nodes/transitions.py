@@ -51,14 +51,15 @@ def take_through(
         return future.result() if future.done() else None
 
     try:
-        answer = ask(change, ChangeState.Request(transition=Transition(id=transition)))
+        request = ChangeState.Request(transition=Transition(id=transition))
+        answer = ask(change, request)
         while answer is None:
             told = ask(look, GetState.Request())
             if told is None or told.current_state.id not in RESTING:
                 continue
             if told.current_state.id == GOALS[transition]:
                 return
-            answer = ask(change, ChangeState.Request(transition=Transition(id=transition)))
+            answer = ask(change, request)
     finally:
         node.destroy_client(change)
         node.destroy_client(look)

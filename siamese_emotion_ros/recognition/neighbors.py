@@ -48,9 +48,9 @@ class NearestAnchors:
     """
 
     def __init__(self, embeddings: np.ndarray, labels: np.ndarray, n_classes: int) -> None:
-        """`embeddings` float32 [N, D] and `labels` int64 [N], each label in 0..n_classes-1 and each class present.
+        """`embeddings` float32 [N, D] and `labels` int64 [N], each label in 0..n_classes-1, else ValueError.
 
-        ValueError for labels out of that range.
+        A class without an anchor is infinitely far from everything.
         """
         if len(labels) and not 0 <= labels.min() <= labels.max() < n_classes:
             raise ValueError(f"labels go from {labels.min()} to {labels.max()}: expected 0 to {n_classes - 1}")
@@ -101,7 +101,7 @@ def by_definition(
         nearest[row] = near[every[row, near].argsort(kind="stable")[:k]]
         distances[row] = every[row, nearest[row]]
     for label in range(class_distances.shape[1]):
-        class_distances[:, label] = every[:, labels == label].min(axis=1)
+        class_distances[:, label] = every[:, labels == label].min(axis=1, initial=np.inf)
 
 
 def majority_vote(

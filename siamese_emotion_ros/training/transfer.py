@@ -28,10 +28,11 @@ def carry_over(path: Path, network: nn.Module, config: NetworkConfig) -> List[st
             rebuilt.append(name)
         else:
             tensor.copy_(torch.from_numpy(weights))
-    if len(rebuilt) == len(state):
+    # Any two networks may have a bias or a counter of one shape in common.
+    if not any(tensor.dim() > 1 for name, tensor in state.items() if name not in rebuilt):
         raise ConfigError(
             f"network.init_from {path} is a {stored.spec.architecture} network, this run trains {config.architecture}, "
-            "and they share no weight: check network.architecture and the file"
+            "and they share no filter: check network.architecture and the file"
         )
     return rebuilt
 

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from siamese_emotion_ros.recognition import neighbors
+from siamese_emotion_ros.recognition.gallery import Gallery
 from siamese_emotion_ros.recognition.neighbors import (
     CACHE_LINE,
     QUERIES_AT_ONCE,
@@ -178,6 +179,18 @@ def test_arrays_are_copied_to_the_start_of_a_cache_line_unless_they_are_there(of
     assert (aligned is array) == (offset != 4)
     np.testing.assert_array_equal(aligned, array)
     np.testing.assert_array_equal(on_cache_lines(array[:, ::2]), array[:, ::2])
+
+
+def test_the_embeddings_of_a_gallery_begin_on_a_cache_line():
+    room = np.ones((4, 3), np.float32)
+    gallery = Gallery(room[1:], np.zeros(3, np.int64), ("fear",), ("a", "b", "c"), "model", k=1)
+    for embeddings in (gallery.embeddings, gallery.select(np.array([1, 2])).embeddings):
+        assert embeddings.ctypes.data % CACHE_LINE == 0
+
+
+def test_a_class_without_an_anchor_is_infinitely_far(search):
+    nearest = NearestAnchors(np.eye(3, dtype=np.float32), np.array([0, 0, 2]), 3)
+    assert nearest.query(np.eye(3, dtype=np.float32)[:1], 1)[2].tolist() == [[0.0, np.inf, pytest.approx(2**0.5)]]
 
 
 def test_labels_that_no_class_has_are_refused():

@@ -330,7 +330,7 @@ def test_transfer_keeps_the_filters_and_rebuilds_the_rest(tiny, unbroken, tmp_pa
     assert after["1.weight"] == pytest.approx(before["1.weight"], abs=1e-6)
     assert after["5.weight"].shape != before["5.weight"].shape
     assert len(said) == 1 and said[0].endswith("learned from the start: 5.weight")
-    with pytest.raises(ConfigError, match="is a tiny network, this run trains paper, and they share no weight"):
+    with pytest.raises(ConfigError, match="is a tiny network, this run trains paper, and they share no filter"):
         run(tiny, tmp_path / "paper", f"network.init_from={folder / 'model.safetensors'}",
             "network.architecture=paper", "network.input_size=48", data=larger)
 
@@ -347,6 +347,9 @@ def test_a_shorter_network_of_a_family_keeps_the_stages_that_it_has(tmp_path, mo
     assert fresh == ["embedding.weight"]
     kept = {name: tensor for name, tensor in short.state_dict().items() if name not in fresh}
     assert all(torch.equal(tensor, whole.state_dict()[name]) for name, tensor in kept.items())
+    with pytest.raises(ConfigError, match="this run trains compact_wide, and they share no filter"):
+        carry_over(tmp_path / "whole.safetensors", build_network("compact_wide", 48, 128),
+                   NetworkConfig(architecture="compact_wide"))
 
 
 def test_two_processes_train_one_model(tiny, tiny_command, tmp_path):
