@@ -35,7 +35,10 @@ class Augmentation:
         if config.low_resolution:
             faces = self._lower_resolution(faces, generator)
         if config.blur:
-            faces = self._blur(faces, generator)
+            faces = _smoothed(faces, config.blur * _uniform(faces, generator), max(1, math.ceil(2 * config.blur)))
+        if config.sharpen:
+            amount = config.sharpen * _uniform(faces, generator)
+            faces = faces + amount * (faces - _smoothed(faces, torch.ones_like(amount), 2))
         if config.gamma or config.contrast or config.brightness:
             faces = self._relight(faces, generator)
         if config.exposure:
@@ -81,17 +84,6 @@ class Augmentation:
             coarse = F.interpolate(small, size=list(faces.shape[2:]), mode="bilinear", align_corners=False)
             faces = torch.where(wanted < share * self._config.low_resolution, coarse, faces)
         return faces
-
-    def _blur(self, faces: Tensor, generator: torch.Generator) -> Tensor:
-        deviation = (self._config.blur * _uniform(faces, generator)).clamp_min(1e-3)
-        radius = max(1, math.ceil(2 * self._config.blur))
-        offsets = torch.arange(-radius, radius + 1, device=faces.device, dtype=faces.dtype)
-        kernels = torch.softmax(-offsets.pow(2) / (2 * deviation[:, 0].pow(2)), dim=2)
-        # One kernel per face: faces become channels of one grouped convolution.
-        padded = F.pad(faces, [radius] * 4, mode="replicate").transpose(0, 1)
-        across = F.conv2d(padded, kernels[:, :, None, :].reshape(-1, 1, 1, len(offsets)), groups=len(faces))
-        down = F.conv2d(across, kernels.reshape(-1, 1, len(offsets), 1), groups=len(faces))
-        return down.transpose(0, 1)
 
     def _relight(self, faces: Tensor, generator: torch.Generator) -> Tensor:
         config = self._config
@@ -150,6 +142,17 @@ def compress(faces: Tensor, quality: Tensor) -> Tensor:
     levels = (cosines @ blocks @ cosines.T / steps).round()
     restored = cosines.T @ (levels * steps) @ cosines + 128
     return restored.transpose(2, 3).reshape(padded.shape)[:, :, :height, :width].clamp(0, 255)
+
+
+def _smoothed(faces: Tensor, deviation: Tensor, radius: int) -> Tensor:
+    """`faces` under a Gaussian of each face's own deviation [N, 1, 1, 1], in pixels, cut off at `radius`."""
+    offsets = torch.arange(-radius, radius + 1, device=faces.device, dtype=faces.dtype)
+    kernels = torch.softmax(-offsets.pow(2) / (2 * deviation[:, 0].clamp_min(1e-3).pow(2)), dim=2)
+    # One kernel per face: faces become channels of one grouped convolution.
+    padded = F.pad(faces, [radius] * 4, mode="replicate").transpose(0, 1)
+    across = F.conv2d(padded, kernels[:, :, None, :].reshape(-1, 1, 1, len(offsets)), groups=len(faces))
+    down = F.conv2d(across, kernels.reshape(-1, 1, len(offsets), 1), groups=len(faces))
+    return down.transpose(0, 1)
 
 
 def _uniform(faces: Tensor, generator: torch.Generator) -> Tensor:

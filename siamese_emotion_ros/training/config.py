@@ -121,6 +121,7 @@ class AugmentationConfig:
     exposure: float = option(0.0, "largest change of exposure, in octaves; too bright is white", low=0, high=3)
     noise: float = option(0.0, "largest deviation of added noise, as a share of the full range", low=0, high=1)
     blur: float = option(0.0, "largest deviation of a Gaussian blur in pixels", low=0, high=10)
+    sharpen: float = option(0.0, "largest amount of an unsharp mask of one pixel, as cameras sharpen", low=0, high=5)
     cutout: float = option(0.0, "probability of covering a rectangle", low=0, high=1)
     mask: float = option(0.0, "probability of covering the lower or upper part, as a mask or hair does", low=0, high=1)
     low_resolution: float = option(0.0, "probability of halving or quartering the resolution", low=0, high=1)

@@ -8,7 +8,7 @@ from siamese_emotion_ros.training.config import AugmentationConfig
 
 EVERYTHING = AugmentationConfig(
     flip=0.5, rotation=20, scale=0.2, translation=0.1, brightness=0.2, contrast=0.3, gamma=0.5, noise=0.1, blur=1.5,
-    cutout=0.5, low_resolution=0.5, exposure=1.0, mask=0.5,
+    cutout=0.5, low_resolution=0.5, exposure=1.0, mask=0.5, sharpen=1.0,
 )
 
 
@@ -100,6 +100,16 @@ def test_blur_and_low_resolution_remove_detail_and_keep_the_mean(change):
     assert roughness.mean() < 0.7 * before.mean()
     assert torch.allclose(changed.mean(dim=(1, 2, 3)), original.float().mean(dim=(1, 2, 3)), atol=12)
     assert torch.allclose(augmented(flat(90), **change), flat(90).float(), atol=0.01)
+
+
+def test_sharpening_steepens_an_edge_and_leaves_what_is_flat():
+    edge = torch.full((64, 1, 24, 24), 100, dtype=torch.uint8)
+    edge[..., 12:] = 140
+    changed = augmented(edge, sharpen=2.0)
+    steps = changed[:, 0, 12, 12] - changed[:, 0, 12, 11]
+    assert 40 <= steps.min() < 50 and steps.max() > 75, "from not at all to twice what a pixel smooths away"
+    assert torch.allclose(changed[..., :8], torch.tensor(100.0), atol=0.01)
+    assert torch.allclose(augmented(flat(90), sharpen=2.0), flat(90).float(), atol=0.01)
 
 
 def test_cutout_covers_one_rectangle_with_one_grey():
