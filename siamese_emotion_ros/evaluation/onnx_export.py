@@ -4,11 +4,9 @@ from __future__ import annotations
 import json
 
 import numpy as np
-import torch
 
-from siamese_emotion_ros.recognition.artifacts import HEAD_BIAS, HEAD_WEIGHT, StoredModel
-from siamese_emotion_ros.recognition.model import EmbeddingModel
-from siamese_emotion_ros.recognition.networks import build_network
+from siamese_emotion_ros.recognition.artifacts import StoredModel
+from siamese_emotion_ros.recognition.model import EmbeddingModel, load_network
 from siamese_emotion_ros.recognition.onnx_backend import OnnxSession, serialize
 
 #: A larger difference from torch than this, in any number of any embedding, is an error of the export.
@@ -22,16 +20,11 @@ def to_onnx(stored: StoredModel) -> bytes:
     """The network as an ONNX model: `faces` float32 [N, 1, S, S] -> `embeddings` float32 [N, D], any N.
 
     The input is what recognition.preprocessing.preprocess makes; what it takes to make it is in the model's metadata
-    (input_size, scaling), with the fingerprint that galleries name.
+    (input_size, scaling), with the fingerprint that galleries name. ArtifactError as load_network.
     """
     import onnx
 
-    network = build_network(stored.spec.architecture, stored.spec.input_size, stored.spec.embedding_dim).eval()
-    network.load_state_dict({
-        name: torch.from_numpy(array).float() if array.dtype.kind == "f" else torch.from_numpy(array)
-        for name, array in stored.weights.items() if name not in (HEAD_WEIGHT, HEAD_BIAS)
-    })
-    graph = onnx.load_from_string(serialize(network, stored.spec.input_size))
+    graph = onnx.load_from_string(serialize(load_network(stored), stored.spec.input_size))
     onnx.checker.check_model(graph, full_check=True)
     described = {
         "architecture": stored.spec.architecture,

@@ -33,6 +33,8 @@ class CompactNetwork(nn.Module):
                 channels = width
         self.features = nn.Sequential(*layers)
         self.embedding = nn.Linear(channels, embedding_dim)
+        if self.embedding.weight.is_meta:
+            return  # torch imports its compiler, which takes seconds, to draw a normal that has no memory
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d):
                 nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")

@@ -15,7 +15,7 @@ from siamese_emotion_ros.recognition.artifacts import (
     StoredModel,
     read_model,
 )
-from siamese_emotion_ros.recognition.networks import build_network
+from siamese_emotion_ros.recognition.networks import build_network, weight_shapes
 from siamese_emotion_ros.recognition.onnx_backend import OnnxSession, is_available, serialize
 from siamese_emotion_ros.recognition.preprocessing import Faces, preprocess
 
@@ -142,10 +142,10 @@ def load_network(stored: StoredModel) -> torch.nn.Module:
     """The network of a model file with its weights, for inference on the CPU; ArtifactError when they do not fit."""
     spec = stored.spec
     try:
-        network = build_network(spec.architecture, spec.input_size, spec.embedding_dim).eval()
+        # Compared before it is built: a file of 200 bytes can claim a network of 29 GB.
+        expected = weight_shapes(spec.architecture, spec.input_size, spec.embedding_dim)
     except ValueError as error:
         raise ArtifactError(str(error)) from error
-    expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
     found = {name: array.shape for name, array in stored.weights.items() if name not in (HEAD_WEIGHT, HEAD_BIAS)}
     if found != expected:
         wrong = sorted(
@@ -153,5 +153,6 @@ def load_network(stored: StoredModel) -> torch.nn.Module:
             for name in set(found) | set(expected) if found.get(name) != expected.get(name)
         )
         raise ArtifactError(f"the weights do not fit the network {spec.architecture!r}: {'; '.join(wrong[:3])}")
+    network = build_network(spec.architecture, spec.input_size, spec.embedding_dim).eval()
     network.load_state_dict({name: torch.from_numpy(stored.weights[name]) for name in expected})
     return network.requires_grad_(False)

@@ -1,7 +1,7 @@
 """The embedding networks, by registered name: a face in, a point in a Euclidean space out."""
 from __future__ import annotations
 
-from typing import Callable, Dict, Type
+from typing import Callable, Dict, Tuple, Type
 
 import torch
 from torch import nn
@@ -35,6 +35,13 @@ def build_network(architecture: str, input_size: int, embedding_dim: int) -> nn.
     if architecture not in NETWORKS:
         raise ValueError(f"unknown architecture {architecture!r}: expected one of {', '.join(sorted(NETWORKS))}")
     return NETWORKS[architecture](input_size, embedding_dim)
+
+
+def weight_shapes(architecture: str, input_size: int, embedding_dim: int) -> Dict[str, Tuple[int, ...]]:
+    """Name and shape of every weight of that network, without the memory for them; ValueError as build_network."""
+    with torch.device("meta"):
+        network = build_network(architecture, input_size, embedding_dim)
+    return {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
 
 
 register("compact")(CompactNetwork)
@@ -71,6 +78,8 @@ class PaperNetwork(nn.Module):
             nn.Flatten(),
         )
         self.embedding = nn.Linear(256 * side * side, embedding_dim)
+        if self.embedding.weight.is_meta:
+            return  # torch imports its compiler, which takes seconds, to draw a normal that has no memory
         for layer in self.features:
             if isinstance(layer, nn.Conv2d) and layer.bias is not None:
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")

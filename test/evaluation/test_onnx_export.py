@@ -8,6 +8,7 @@ onnx = pytest.importorskip("onnx", reason="needs the extra [onnx]")
 onnxruntime = pytest.importorskip("onnxruntime", reason="needs the extra [onnx]")
 
 from siamese_emotion_ros.evaluation.onnx_export import TOLERANCE, largest_difference, to_onnx  # noqa: E402
+from siamese_emotion_ros.recognition.artifacts import ArtifactError  # noqa: E402
 from siamese_emotion_ros.recognition.preprocessing import preprocess  # noqa: E402
 
 
@@ -22,6 +23,12 @@ def test_a_face_has_the_embedding_that_torch_gives_it(exported, model, make_face
     (embeddings,) = session.run(["embeddings"], {"faces": preprocess(faces, 48, "unit")})
     np.testing.assert_allclose(embeddings, model.embed(faces), atol=TOLERANCE)
     assert embeddings.shape == (6, 32)
+
+
+def test_a_model_without_one_of_its_weights_is_refused(stored):
+    weights = {name: array for name, array in stored.weights.items() if name != "embedding.bias"}
+    with pytest.raises(ArtifactError, match="embedding.bias is missing"):
+        to_onnx(stored._replace(weights=weights))
 
 
 def test_the_difference_is_measured(exported, model):

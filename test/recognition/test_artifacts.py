@@ -10,7 +10,7 @@ import pytest
 import safetensors.numpy
 import torch
 
-from siamese_emotion_ros.recognition import artifacts
+from siamese_emotion_ros.recognition import artifacts, model
 from siamese_emotion_ros.recognition.artifacts import (
     ArtifactError,
     ModelSpec,
@@ -127,6 +127,14 @@ NAN_BIAS = np.full(16, np.nan, np.float32)
 def test_a_wrong_model_is_refused_with_its_reason(tmp_path, model_path, tensors, metadata, reason):
     wrong = rewritten(model_path, tmp_path / "wrong.safetensors", tensors, metadata)
     with pytest.raises(ArtifactError, match=reason):
+        EmbeddingModel.load(wrong, "cpu")
+
+
+def test_a_network_that_the_file_only_claims_is_never_built(tmp_path, model_path, monkeypatch):
+    """The paper's network for 512 pixels and 8192 dimensions takes 29 GB."""
+    wrong = rewritten(model_path, tmp_path / "wrong", metadata={"input_size": "512", "embedding_dim": "8192"})
+    monkeypatch.setattr(model, "build_network", None)
+    with pytest.raises(ArtifactError, match=r"embedding.bias is \(16,\), expected \(8192,\)"):
         EmbeddingModel.load(wrong, "cpu")
 
 
