@@ -59,6 +59,7 @@ class LiveEvaluation:
             self._truths: List[List[Tuple[int, Box, str]]] = [[]]
             self._round = 0
             self._last: Optional[int] = None
+            self._passed = False
 
     def add_answer(
         self, stamp: int, face_id: int, roi: Box, label: str, confidence: float, shares: Dict[str, float], latency: int,
@@ -72,6 +73,7 @@ class LiveEvaluation:
             if self._last is not None and stamp < self._last:
                 self._round += 1
             self._last = stamp
+            self._passed |= bool(self._labels[-1]) and stamp > self._labels[-1][-1][0]
             self._first.setdefault(self._round, stamp)
             for name in shares:
                 if name not in self._classes:
@@ -83,8 +85,11 @@ class LiveEvaluation:
     def add_label(self, stamp: int, text: str) -> None:
         """From this stamp on every face shows `text`, until the next label."""
         with self._lock:
-            if self._labels[-1] and stamp <= self._labels[-1][-1][0]:
+            last = self._labels[-1][-1][0] if self._labels[-1] else stamp
+            # A label of the same stamp is said again, unless later images were answered meanwhile: then a loop says it.
+            if stamp < last or (stamp == last and self._passed):
                 self._labels.append([])
+            self._passed = False
             self._labels[-1].append((stamp, text))
 
     def add_truth(self, stamp: int, roi: Box, text: str) -> None:

@@ -62,6 +62,16 @@ def test_a_loop_counts_every_round_with_its_own_truth(live):
     assert report["top1"] == pytest.approx(6 / 9)
 
 
+def test_a_label_that_is_said_again_while_time_stands_still_begins_no_round(live):
+    for _ in range(2):
+        for second, text in ((1, "happy"), (1, "happy"), (5, "sad"), (5, "sad")):
+            live.add_label(second * SECOND, text)
+        for second in range(1, 11):
+            answer(live, 10 * second, "happiness" if second < 5 else "sadness")
+    report = live.report()
+    assert (report["rounds"], report["n"], report["top1"]) == (2, 20, 1.0)
+
+
 def test_a_truth_that_comes_late_still_belongs_to_its_round(live):
     for _ in range(2):
         for tenth in range(1, 4):
