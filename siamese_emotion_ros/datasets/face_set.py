@@ -126,6 +126,10 @@ class FaceSet:
             soft_labels=None if soft is None else normalize_votes(soft[:, columns]),
         )
 
+    def labels_among(self, classes: Sequence[str]) -> np.ndarray:
+        """int64 [N]: the labels as indices into `classes`, which hold all of the set's; ValueError otherwise."""
+        return np.array([classes.index(name) for name in self.classes], np.int64)[self.labels]
+
     def voted(self) -> FaceSet:
         """Only the faces for which somebody voted for one of the classes; DataSetError without soft labels."""
         if self.soft_labels is None:

@@ -16,16 +16,22 @@ MEANING: Dict[str, str] = {OWN: "own labels", MAJORITY: "FER+ majority", AGREED:
 
 
 def label_columns(faceset: FaceSet, classes: Sequence[str]) -> Dict[str, FaceSet]:
-    """Every labelling that the data set carries, each restricted to `classes`: its own first, then those of FER+.
+    """Every labelling that the data set carries, restricted to those of `classes` it has: its own first, then FER+'s.
 
     The columns hold different faces: a face counts in a column when its label there is one of `classes`. A column
     without any face is left out, but for the data set's own.
     """
-    columns = {OWN: faceset.restrict(classes)}
+    columns = {OWN: _restricted(faceset, classes)}
     if faceset.votes is not None:
         majority = relabel_by_majority(faceset)
         for name, labelled in ((MAJORITY, majority), (AGREED, keep_agreed(majority, CONSENSUS))):
-            restricted = labelled.restrict(classes)
+            restricted = _restricted(labelled, classes)
             if len(restricted):
                 columns[name] = restricted
     return columns
+
+
+def _restricted(faceset: FaceSet, classes: Sequence[str]) -> FaceSet:
+    # A gallery may know classes of its own, which no data set has: enrolled ones.
+    shared = [name for name in classes if name in faceset.classes]
+    return faceset.restrict(shared) if shared else faceset.select([])

@@ -30,8 +30,8 @@ from siamese_emotion_ros.recognition.recognizer import Settings
 class Measurement:
     """What an evaluation found: the figures (JSON-ready), and the arrays that pictures are drawn from.
 
-    figures: see `measure`. faces: the evaluated faces under the data set's own labels. embeddings: float32 [N, D] of
-    them. answers: the recogniser's about them.
+    figures: see `measure`. faces: the evaluated faces under the data set's own labels, of the classes that it shares
+    with the gallery. embeddings: float32 [N, D] of them. answers: the recogniser's about them, over all the gallery's.
     """
 
     figures: Dict[str, Any]
@@ -79,8 +79,9 @@ def measure(
     by_head = answers_of_head(model, gallery.classes, embeddings, blank)
 
     def described(answers: Answers, column: str) -> Tuple[Answers, Dict[str, Any]]:
-        held = answers.relabelled(place[column], columns[column].labels)
-        return held, describe(held, columns[column].subjects, replicates, seed)
+        faces = columns[column]
+        held = answers.relabelled(place[column], faces.labels_among(gallery.classes))
+        return held, describe(held, faces.subjects, replicates, seed)
 
     answers, figures = described(by_neighbors, OWN)
     figures.update(

@@ -41,7 +41,8 @@ def measure_personal(
         raise ValueError(f"{shots} faces to learn from: expected at least 1")
     subjects = np.asarray(faces.subjects)
     people, person_of = np.unique(subjects, return_inverse=True)
-    is_neutral = faces.labels == faces.classes.index(NEUTRAL)
+    truths = faces.labels_among(gallery.classes)
+    is_neutral = truths == gallery.classes.index(NEUTRAL)
     random = np.random.default_rng(seed)
     neutrals = PersonalNeutrals().within(gallery)
     asked: List[np.ndarray] = []
@@ -61,7 +62,7 @@ def measure_personal(
     if not sum(len(rows) for rows in asked):
         raise ValueError("nobody has a neutral face and another one besides: choose another split or data set")
     rows = np.concatenate(asked)
-    truth, kept = faces.labels[rows], tuple(faces.subjects[row] for row in rows)
+    truth, kept = truths[rows], tuple(faces.subjects[row] for row in rows)
     plain = answers_of_neighbors(model, gallery, settings, measurement.embeddings[rows], truth)
     personal = answers_of_neighbors(model, gallery, settings, np.concatenate(corrected), truth)
     return {

@@ -141,6 +141,15 @@ def test_only_the_gallerys_emotions_are_asked_about(model, gallery, queries):
     assert figures["confusion"]["counts"] == [[10, 0, 0], [0, 10, 0]]
 
 
+def test_a_class_of_the_gallerys_own_can_be_answered_and_is_never_asked_about(model, gallery, queries):
+    own = dataclasses.replace(gallery, classes=("confused", *gallery.classes[1:]))
+    figures = measure(model, own, Settings(), queries, **QUICK).figures
+    assert (figures["n"], figures["top1"], figures["gallery_id"]) == (20, 1.0, own.fingerprint)
+    assert figures["confusion"]["counts"] == [[0, 0, 0, 0], [0, 10, 0, 0], [0, 0, 10, 0]]
+    with pytest.raises(ValueError, match="no face is labelled confused"):
+        measure(model, own.restrict(("confused",)), Settings(), queries, **QUICK)
+
+
 def votes_for(label, count):
     row = np.zeros(len(VOTE_COLUMNS), np.uint8)
     row[VOTE_COLUMNS.index(label)] = count
