@@ -11,6 +11,7 @@ import numpy as np
 
 from siamese_emotion_ros.bags.decoding import decode, stamp_of
 from siamese_emotion_ros.bags.reading import Bag, BagError, Topic
+from siamese_emotion_ros.faces.continuity import Continuity
 from siamese_emotion_ros.faces.finder import Face, FaceFinder
 from siamese_emotion_ros.faces.image_messages import image_from_message
 from siamese_emotion_ros.recognition.recognizer import Recognition, Recognizer
@@ -48,8 +49,8 @@ class Sought(NamedTuple):
 class Search:
     """Goes through the images of a topic in the order of their recording, and finds the faces as the node does.
 
-    unreadable: how many images were left out, by reason. jumps_back: how often a stamp was earlier than the one before;
-    tracking starts again there, as it does in the node.
+    unreadable: how many images were left out, by reason. jumps_back: how often time jumped back; tracking starts again
+    there and after a pause, as it does in the node.
     """
 
     def __init__(self, bag: Bag, topic: Topic, finder: FaceFinder) -> None:
@@ -61,12 +62,12 @@ class Search:
 
     def images(self) -> Iterator[Sought]:
         """Every readable image with its faces; reading has a thread of its own."""
-        last = None
+        continuity = Continuity()
         for stamp, recorded, frame_id, image in ahead(lambda: self._decoded()):
-            if last is not None and stamp < last:
-                self.jumps_back += 1
+            broken = continuity.broken(stamp)
+            if broken is not None:
+                self.jumps_back += broken.seconds < 0
                 self._finder.reset()
-            last = stamp
             yield Sought(stamp, recorded, frame_id, image, self._finder.find(image))
 
     def _decoded(self) -> Iterator[Tuple[int, int, str, np.ndarray]]:

@@ -50,6 +50,8 @@ def _decode_packed(
     kind = np.dtype({1: "u1", 2: "u2", 4: "f4"}[depth]).newbyteorder(">" if message.is_bigendian else "<")
     shape = (height, width) if channels == 1 else (height, width, channels)
     pixels: np.ndarray = np.ndarray(shape, kind, data, strides=(step, channels * depth, depth)[: len(shape)])
+    if not pixels.flags.aligned:  # rows of an odd number of bytes: OpenCV reads no value across its own boundary
+        pixels = pixels.copy()
     return decode(pixels.astype(kind.newbyteorder("="), copy=False))
 
 

@@ -7,14 +7,15 @@ from typing import Any, Dict, List, Optional, Tuple
 import cv2
 from sensor_msgs.msg import CompressedImage, Image
 
+from siamese_emotion_ros.faces.continuity import Continuity
 from siamese_emotion_ros.faces.detectors import DETECTORS, MIN_SIZE, SCORE_THRESHOLD, Detector, make_detector
 from siamese_emotion_ros.faces.finder import FaceFinder, FinderSettings
 from siamese_emotion_ros.faces.image_messages import image_from_message
+from siamese_emotion_ros.faces.tracker import FaceTracker
 from siamese_emotion_ros.msg import FaceCropArray
 from siamese_emotion_ros.nodes.conversions import faces_message, nanoseconds
 from siamese_emotion_ros.nodes.lifecycle import AUTOSTART, Stream, StreamNode, result_qos, run, sensor_qos
 from siamese_emotion_ros.nodes.parameters import START, UNCONFIGURED, Change, ParameterTable, Spec
-from siamese_emotion_ros.nodes.stream import TimeWatch
 from siamese_emotion_ros.shipped import shipped_models
 
 TRANSPORT = Spec(
@@ -52,6 +53,8 @@ class FaceCrop(StreamNode):
     faces_expected = True
 
     def __init__(self, **kwargs: Any) -> None:
+        # One for as long as the node lives: an id is given once, though the finder be loaded again.
+        self._tracker = FaceTracker()
         self._finder: Optional[FaceFinder] = None
         self._publisher: Any = None
         self._images: Optional[Stream] = None
@@ -61,13 +64,14 @@ class FaceCrop(StreamNode):
         """Load the detector."""
         cv2.setNumThreads(settings.threads)
         detector = _detector(settings)
-        self._finder = FaceFinder(detector, _finder_settings(settings))
+        self._finder = FaceFinder(detector, _finder_settings(settings), self._tracker)
         self._publisher = self.publisher(FaceCropArray, "faces", result_qos())
         self.get_logger().info(f"finds faces with {detector.name} in images {settings.detection_width} pixels wide")
 
     def start(self) -> None:
         """Subscribe to the camera."""
-        self._time = TimeWatch()
+        self._continuity = Continuity()
+        self._tracker.reset()
         image_type, topic = image_topic(self)
         self._images = self.stream(image_type, topic, sensor_qos(), self._find)
         self._images.open()
@@ -100,9 +104,10 @@ class FaceCrop(StreamNode):
     def _find(self, message: Any) -> None:
         """Find the faces of one image; an image without one gives an empty array."""
         finder = self._finder
-        if self._time.jumped_back(nanoseconds(message.header.stamp)):
-            self.get_logger().info("time jumped back: the tracking of faces starts again")
-            finder.reset()
+        broken = self._continuity.broken(nanoseconds(message.header.stamp))
+        if broken is not None:
+            self.tell(f"{broken}: the tracking of faces starts again")
+            self._tracker.reset()
         image = image_from_message(message)
         faces = finder.find(image)
         if faces:

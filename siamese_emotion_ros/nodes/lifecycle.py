@@ -17,6 +17,7 @@ from rclpy.parameter import Parameter
 from rclpy.qos import QoSHistoryPolicy, QoSProfile, QoSReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.signals import SignalHandlerOptions
+from rosgraph_msgs.msg import Clock as ClockMessage
 
 from siamese_emotion_ros.nodes.diagnostics import DiagnosticsPublisher, Vitals
 from siamese_emotion_ros.nodes.executors import FramesGroup, GroupExecutor, NodeThreads
@@ -49,6 +50,10 @@ class StreamNode(LifecycleNode):
     """
 
     def __init__(self, table: ParameterTable, **kwargs: Any) -> None:
+        # Frames have a callback group of their own: a parameter callback may load for a second while they flow.
+        self._frames_group = FramesGroup()
+        #: The executor of the frames where there is one beside the node's own; it is told of new subscriptions.
+        self.frames_executor: Optional[GroupExecutor] = None
         super().__init__(table.node_name, **kwargs)
         self._table = table
         self._refusals = table.declare(self)
@@ -58,10 +63,6 @@ class StreamNode(LifecycleNode):
         self.vitals = Vitals()
         #: The checked parameters, as of the last configure or change; None while unconfigured.
         self.settings: Any = None
-        # Frames have a callback group of their own: a parameter callback may load for a second while they flow.
-        self._frames_group = FramesGroup()
-        #: The executor of the frames where there is one beside the node's own; it is told of new subscriptions.
-        self.frames_executor: Optional[GroupExecutor] = None
         self.add_on_set_parameters_callback(self._on_set_parameters)
         self._diagnostics = DiagnosticsPublisher(self)
         if self.get_parameter("autostart").value:
@@ -166,6 +167,15 @@ class StreamNode(LifecycleNode):
             message_type, topic, qos, qos_overriding_options=QoSOverridingOptions.with_default_policies()
         )
 
+    def create_subscription(self, message_type: Any, topic: str, *args: Any, **kwargs: Any) -> Any:
+        """As rclpy's; but /clock comes with the frames, so that time goes on while a parameter callback loads."""
+        if message_type is ClockMessage:
+            kwargs.setdefault("callback_group", self._frames_group)
+        subscription = super().create_subscription(message_type, topic, *args, **kwargs)
+        if message_type is ClockMessage:
+            self._wake_frames()
+        return subscription
+
     def subscription(self, message_type: type, topic: str, qos: QoSProfile, callback: Callable[[Any], None]) -> Any:
         """A subscription in the frames' callback group, whose QoS can be overridden by parameters."""
         subscription = self.create_subscription(
@@ -204,6 +214,12 @@ class StreamNode(LifecycleNode):
             self.get_logger().warning(line)
         else:
             self.get_logger().error(line)
+
+    def tell(self, what: str) -> None:
+        """Log what a stream came upon, the same line at most every few seconds."""
+        line = self._throttle.line(what[:24], what)
+        if line is not None:
+            self.get_logger().info(line)
 
     def log_fault(self, error: Exception) -> None:
         """Log an exception that nobody expected, with its traceback."""

@@ -8,6 +8,7 @@ from typing import Any, Callable, Dict, List, Optional
 
 import torch
 
+from siamese_emotion_ros.faces.continuity import Continuity
 from siamese_emotion_ros.faces.image_messages import image_from_message
 from siamese_emotion_ros.msg import EmotionStamped, FaceCropArray
 from siamese_emotion_ros.nodes.collection import CropCollector
@@ -16,7 +17,6 @@ from siamese_emotion_ros.nodes.enrolment import EnrolmentServices
 from siamese_emotion_ros.nodes.lifecycle import AUTOSTART, Stream, StreamNode, result_qos, run
 from siamese_emotion_ros.nodes.parameters import START, UNCONFIGURED, Change, ParameterTable, Spec
 from siamese_emotion_ros.nodes.snapshots import OnDisk, Snapshot, build_snapshot
-from siamese_emotion_ros.nodes.stream import TimeWatch
 from siamese_emotion_ros.recognition.approximate import SEARCHES
 from siamese_emotion_ros.recognition.enrolment import Criteria
 from siamese_emotion_ros.recognition.gallery import Gallery
@@ -82,7 +82,8 @@ class SiameseEmotion(StreamNode):
 
     def start(self) -> None:
         """Subscribe to the faces."""
-        self._time = TimeWatch()
+        self._continuity = Continuity()
+        self._strangers = False
         threads = self.settings.threads
         self._faces = self.stream(
             FaceCropArray, "faces", result_qos(), self._answer, begin=lambda: torch.set_num_threads(threads)
@@ -158,10 +159,11 @@ class SiameseEmotion(StreamNode):
 
     def _answer(self, faces: FaceCropArray) -> None:
         """One batch for all faces of a frame, by one snapshot."""
-        snapshot = self._snapshot
-        if self._time.jumped_back(nanoseconds(faces.header.stamp)):
-            self.get_logger().info("time jumped back: the smoothing of every face starts again")
-            snapshot.smoother.reset()
+        broken = self._continuity.broken(nanoseconds(faces.header.stamp))
+        if broken is not None:
+            self.tell(f"{broken}: every face is a new one")
+            self._strangers = True
+        snapshot = self._among_strangers() if self._strangers else self._snapshot
         if not faces.faces:
             return
         recognitions = snapshot.recognize(
@@ -170,10 +172,22 @@ class SiameseEmotion(StreamNode):
         for face, recognition in zip(faces.faces, recognitions):
             message = emotion_message(faces, face, recognition, snapshot.recognizer.classes, snapshot.ids)
             message.personal_offset = snapshot.neutrals.distance(face.face_id)
-            message.latency = latency_since(faces.header.stamp, self.get_clock().now())
+            now = self.get_clock().now()
+            message.latency = latency_since(faces.header.stamp, now)
             self._publisher.publish(message)
-            self.vitals.gave(nanoseconds(message.latency))
+            self.vitals.gave(now.nanoseconds - nanoseconds(faces.header.stamp))
         self._crops.offer(faces, image_from_message)
+
+    def _among_strangers(self) -> Snapshot:
+        """The present snapshot without what it remembers of people; a frame does not wait for a swap to keep it so."""
+        snapshot = self._snapshot.among_strangers()
+        if self._swapping.acquire(blocking=False):
+            try:
+                self._snapshot = snapshot = self._snapshot.among_strangers()
+                self._strangers = False
+            finally:
+                self._swapping.release()
+        return snapshot
 
     def _log_snapshot(self, doing: str) -> None:
         recognizer = self._snapshot.recognizer

@@ -77,6 +77,10 @@ class Snapshot(NamedTuple):
         """The next snapshot, with other people's neutral faces subtracted."""
         return self._replace(neutrals=neutrals, smoother=self.smoother.afresh(), version=self.version + 1)
 
+    def among_strangers(self) -> Snapshot:
+        """The same, for people of whom nothing is known yet."""
+        return self._replace(neutrals=PersonalNeutrals(centre=self.neutrals.centre), smoother=self.smoother.afresh())
+
 
 def build_snapshot(
     settings: Any, changed: AbstractSet[str] = SWAPPED, previous: Optional[Snapshot] = None

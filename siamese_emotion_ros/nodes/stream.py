@@ -1,4 +1,4 @@
-"""What every stream of images needs: a mailbox, a thread at work on it, quiet logging, a watch on time."""
+"""What every stream of images needs: a mailbox, a thread at work on it, quiet logging."""
 from __future__ import annotations
 
 import threading
@@ -153,16 +153,3 @@ class Throttle:
         self._last[key] = now
         repeats = self._held_back.pop(key, 0)
         return f"{text} ({repeats} more since the last such line)" if repeats else text
-
-
-class TimeWatch:
-    """Notices that the stamps of a stream jump back, as when a recording starts again."""
-
-    def __init__(self) -> None:
-        self._last: Optional[int] = None
-
-    def jumped_back(self, stamp: int) -> bool:
-        """True when `stamp` (nanoseconds) is earlier than the one before it."""
-        jumped = self._last is not None and stamp < self._last
-        self._last = stamp
-        return jumped

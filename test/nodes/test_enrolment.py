@@ -66,6 +66,11 @@ class Stream(threading.Thread):
             crops = [person[self.sent % len(person)] for person in self._people]
             self._publisher.publish(self._faces.of(20 * self.sent, crops, self._first_id))
 
+    @property
+    def next_stamp(self):
+        """When the next image would come [ms]."""
+        return 20 * (self.sent + 1)
+
     def __enter__(self):
         self.start()
         return self
@@ -392,11 +397,12 @@ def test_a_calibrated_face_is_neutral_at_rest_and_nobody_else_is_touched(graph, 
     stranger = next(m.face_id for m in faces.answers(graph, emotions, publisher, array) if m.label != "neutral")
     resting = people[stranger - 1]
     (before, other) = faces.answers(graph, emotions, publisher, faces.of(2, [resting[0], faces.CROPS[0]], first_id=5))
-    with Stream(graph, faces, publisher, emotions, resting, first_id=5):
+    with Stream(graph, faces, publisher, emotions, resting, first_id=5) as stream:
         answer = ask(graph, "calibrate_neutral", face_id=5, count=8)
         assert answer.success, answer.message
     assert (answer.face_id, answer.used, answer.gallery_version) == (5, 8, 2) and answer.offset > 0
-    (after, same) = faces.answers(graph, emotions, publisher, faces.of(9000, [resting[0], faces.CROPS[0]], first_id=5))
+    array = faces.of(stream.next_stamp, [resting[0], faces.CROPS[0]], first_id=5)
+    (after, same) = faces.answers(graph, emotions, publisher, array)
     assert after.gallery_version == 2 and after.gallery_id == before.gallery_id
     assert before.personal_offset == same.personal_offset == 0
     assert after.personal_offset == pytest.approx(answer.offset), "every answer says that it was corrected"
@@ -406,8 +412,20 @@ def test_a_calibrated_face_is_neutral_at_rest_and_nobody_else_is_touched(graph, 
     assert ask(graph, "describe_gallery").calibrated_face_ids.tolist() == [5]
     assert ask(graph, "reset_gallery").success
     assert not ask(graph, "describe_gallery").calibrated_face_ids
-    (reset, _) = faces.answers(graph, emotions, publisher, faces.of(9001, [resting[0], faces.CROPS[0]], first_id=5))
+    (reset, _) = faces.answers(graph, emotions, publisher, array)
     assert reset.neighbor_distances == before.neighbor_distances and reset.personal_offset == 0
+
+
+def test_nobody_has_the_neutral_of_who_was_there_before_a_pause(graph, enrolling, faces):
+    """A face_crop that was started anew begins its ids at 1 again."""
+    _, publisher, emotions = enrolling()
+    with Stream(graph, faces, publisher, emotions, steady()) as stream:
+        assert ask(graph, "calibrate_neutral", face_id=1, count=5).success
+    (still,) = faces.answers(graph, emotions, publisher, faces.of(stream.next_stamp))
+    (later,) = faces.answers(graph, emotions, publisher, faces.of(stream.next_stamp + 3000))
+    assert still.personal_offset > 0 and later.personal_offset == 0
+    assert later.gallery_version == still.gallery_version
+    assert not ask(graph, "describe_gallery").calibrated_face_ids
 
 
 def test_a_gallery_without_neutral_has_nothing_to_compare_with(graph, enrolling):

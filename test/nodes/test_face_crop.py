@@ -129,6 +129,32 @@ def test_a_face_keeps_its_id_through_five_missed_frames_and_time_that_jumps_back
     graph.until(lambda: any("time jumped back" in text for _, text in log), "a line about it")
 
 
+def test_whoever_is_there_after_a_pause_has_another_id(graph, log, portrait):
+    camera = Camera(graph)
+    face = image_message(Header(), portrait)
+    assert [camera.answer(face, stamp).faces[0].face_id for stamp in (10, 11, 15, 16)] == [1, 1, 2, 2]
+    graph.until(lambda: any("no image for 4.0 s" in text for _, text in log), "a line about it")
+
+
+@pytest.mark.parametrize("between", [(), ("cleanup", "configure")])
+def test_no_id_is_given_twice_in_the_life_of_the_node(graph, portrait, between):
+    camera = Camera(graph)
+    face = image_message(Header(), portrait)
+    assert camera.answer(face, 1).faces[0].face_id == 1
+    for transition in ("deactivate", *between, "activate"):
+        assert graph.transition(camera.node, transition)
+    graph.until(lambda: camera.publisher.get_subscription_count(), "a new subscription")
+    graph.until(lambda: graph.node.count_publishers(graph.topic("faces")), "face_crop to publish again")
+    assert camera.answer(face, 2).faces[0].face_id == 2
+
+
+def test_rows_of_an_odd_number_of_bytes_are_read_whatever_a_value_takes(graph, pictures, portrait):
+    camera = Camera(graph)
+    gray = cv2.cvtColor(portrait, cv2.COLOR_BGR2GRAY)
+    rows, _ = pictures.encoded("mono16", portrait, gray)
+    assert len(camera.answer(pictures.message_of("mono16", rows, 640, 480, padding=1), 1).faces) == 1
+
+
 def test_settings_change_while_images_flow_and_refused_ones_change_nothing(graph, portrait):
     camera = Camera(graph)
     message = image_message(Header(), portrait)

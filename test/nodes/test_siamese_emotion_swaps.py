@@ -9,9 +9,11 @@ import weakref
 
 import pytest
 import torch
+from builtin_interfaces.msg import Time
 from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
 from rclpy.parameter_client import AsyncParameterClient
+from rosgraph_msgs.msg import Clock
 from siamese_emotion_ros.msg import EmotionStamped, FaceCropArray
 
 from siamese_emotion_ros.nodes import siamese_emotion
@@ -371,3 +373,22 @@ def test_through_fifty_swaps_every_frame_is_answered_by_one_recognizer(
     assert len(models) > 15 and max(alive.values()) <= 2, "the model that answers, and at most the one before it"
     assert resident[49] - resident[9] < 64 << 20, "40 swaps leave nothing behind"
     assert on_gpu[49] - on_gpu[9] < 16 << 20
+
+
+def test_simulated_time_goes_on_while_a_swap_loads(graph, start, monkeypatch):
+    node, _, _ = start(use_sim_time=True)
+    ticks = graph.publisher(Clock, "/clock")
+    graph.until(ticks.get_subscription_count, "the node to hear the clock")
+    seen = []
+
+    def slow(*arguments):
+        for second in (5, 6, 7):
+            ticks.publish(Clock(clock=Time(sec=second)))
+            graph.until(lambda at=second: node.get_clock().now().nanoseconds == at * 10**9, "the clock to go on")
+            seen.append(second)
+        return built(*arguments)
+
+    built = siamese_emotion.build_snapshot
+    monkeypatch.setattr(siamese_emotion, "build_snapshot", slow)
+    assert graph.set(node, k=2).successful
+    assert seen == [5, 6, 7]

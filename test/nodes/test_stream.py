@@ -2,7 +2,7 @@ import threading
 
 import pytest
 
-from siamese_emotion_ros.nodes.stream import LiveMailbox, Mailbox, Throttle, TimeWatch, Worker
+from siamese_emotion_ros.nodes.stream import LiveMailbox, Mailbox, Throttle, Worker
 
 
 def test_the_newest_wins_in_a_full_mailbox_and_the_replaced_are_counted():
@@ -145,9 +145,3 @@ def test_endless_new_lines_do_not_fill_the_memory():
     for number in range(10_000):
         throttle.line(str(number), "")
     assert len(throttle._last) <= 101
-
-
-def test_a_jump_back_is_noticed_once():
-    watch = TimeWatch()
-    stamps = [5, 6, 6, 9, 2, 3, 1]
-    assert [watch.jumped_back(stamp) for stamp in stamps] == [False, False, False, False, True, False, True]
