@@ -24,7 +24,7 @@ LONELY = 60.0
 #: A stream is slow when more than this share of what came lately was replaced by newer before it was worked on.
 REPLACED_SHARE = 0.2
 
-#: Later than this is no latency: stamps and the node's clock are of different times [s].
+#: Later than this, or earlier, is no latency: stamps and the node's clock are of different times [s].
 OTHER_CLOCK = 60.0
 
 #: Reports that "lately" reaches back, and latencies that are kept.
@@ -114,8 +114,9 @@ class Vitals:
         silent = now - self._last_came
         if silent > SILENCE:
             return (OK, self.excuse) if self.excuse else (ERROR, f"nothing has come for {silent:.0f} s")
-        if latency > OTHER_CLOCK:
-            return WARN, f"stamps are {latency:.0f} s old: does use_sim_time fit where the images come from?"
+        if abs(latency) > OTHER_CLOCK:
+            age = f"{latency:.0f} s old" if latency > 0 else f"{-latency:.0f} s ahead"
+            return WARN, f"stamps are {age}: does use_sim_time fit where the images come from?"
         came, replaced = self._came - lately[1], self._history[-1][3] - lately[3]
         if replaced > REPLACED_SHARE * (came + replaced):
             return WARN, f"slow: {replaced} of {came + replaced} messages gave way to newer ones"

@@ -107,7 +107,12 @@ def test_long_without_a_face_is_a_warning_where_faces_are_expected(stage):
 
 def test_stamps_of_another_clock_are_a_warning_with_a_hint(stage):
     report = stage.second(latency_ms=3_600_000)
-    assert report.level == WARN and "use_sim_time" in report.message
+    assert report.level == WARN and "stamps are 3600 s old: does use_sim_time" in report.message
+
+
+def test_stamps_ahead_of_the_clock_are_as_well(stage):
+    report = stage.second(latency_ms=-3_600_000)
+    assert report.level == WARN and "stamps are 3600 s ahead: does use_sim_time" in report.message
 
 
 def test_an_activation_forgets_what_was_before(stage):
