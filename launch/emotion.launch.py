@@ -22,6 +22,9 @@ SOURCE, RECORDING = "image_source", "bag_player"
 COMPOSED, OVERLAY, HRI = "emotion_pipeline", "emotion_overlay", "hri_mirror"
 SEPARATE = ("face_crop", "siamese_emotion")
 
+# A file or recording waits for the pipeline, whose model takes a second to load, rather than play to nobody.
+FROM_ITS_BEGINNING = {"wait_for_subscribers": 1, "wait_for_emotions": True}
+
 # argument -> (default, description, choices, parameter it sets unless it is empty)
 ARGUMENTS = {
     "source": (
@@ -69,6 +72,11 @@ def start_nodes(context):
     }
     player_parameters = {name: parameters.pop(name) for name in ("source", "loop") if name in parameters}
     recorded = is_recording(given["source"])
+    if given["source"] and not recorded:
+        if given["transport"] == "compressed":
+            raise ValueError(f"source:={given['source']} is published raw: leave transport:=compressed out")
+        if not is_webcam(given["source"]):
+            player_parameters.update(FROM_ITS_BEGINNING)
     if recorded:
         # Recorded stamps are of another day: everyone goes by the recording's clock, each namespace by its own.
         parameters.setdefault("use_sim_time", True)
@@ -100,6 +108,13 @@ def start_nodes(context):
     return nodes
 
 
+def is_webcam(source):
+    """Whether a source has no beginning to be missed."""
+    from siamese_emotion_ros.nodes.sources import webcam_index
+
+    return webcam_index(source) is not None
+
+
 def is_recording(source):
     """Whether a source is a rosbag2 recording."""
     from siamese_emotion_ros.bags.reading import is_bag
@@ -108,13 +123,25 @@ def is_recording(source):
 
 
 def recording_parameters(given, bag):
-    """What has a recording played from its beginning, with its clock, once somebody listens."""
-    parameters = {"bag": bag, "clock_rate": 100.0, "wait_for_subscribers": 1}
+    """What has a recording played, with its clock, under the topic and transport that the pipeline listens to."""
+    parameters = {"bag": bag, "clock_rate": 100.0, **FROM_ITS_BEGINNING}
     if given["image"] != ARGUMENTS["image"][0]:
         parameters["image"] = given["image"]
     if given["transport"] == "compressed":
+        check_compressed(bag, parameters.get("image"))
         parameters["decompress"] = False
     return parameters
+
+
+def check_compressed(bag, image):
+    """Refuse a recording whose images are not compressed: nothing would ever come."""
+    from siamese_emotion_ros.bags.decoding import COMPRESSED_IMAGE, choose_image_topic
+    from siamese_emotion_ros.bags.reading import Bag
+
+    with Bag(Path(bag).expanduser()) as recording:
+        topic = choose_image_topic(recording, image)
+    if topic.type != COMPRESSED_IMAGE:
+        raise ValueError(f"source:={bag} has {topic.name} raw: leave transport:=compressed out")
 
 
 def value_of(name, text):

@@ -82,7 +82,10 @@ def label_of(topic: Topic, time: int, data: bytes) -> Label:
 
 
 def choose_image_topic(bag: Bag, wanted: Optional[str]) -> Topic:
-    """The topic with the camera's images: the one asked for, else the only one that there is; BagError otherwise."""
+    """The topic with the camera's images: the one asked for, with or without its transport's name, or the only one.
+
+    BagError when there is none, or when none was asked for and there are several.
+    """
     images = [topic for topic in bag.topics.values() if topic.type in IMAGE_TYPES and topic.count]
     names = ", ".join(f"{topic.name} ({topic.count})" for topic in images)
     if not images:
@@ -91,9 +94,10 @@ def choose_image_topic(bag: Bag, wanted: Optional[str]) -> Topic:
         raise BagError(f"{bag.path} has images on {len(images)} topics: choose one of {names}")
     if wanted is None:
         return images[0]
-    for topic in images:
-        if topic.name in (wanted, "/" + wanted):
-            return topic
+    for name in (wanted, "/" + wanted, wanted + "/compressed", f"/{wanted}/compressed"):
+        for topic in images:
+            if topic.name == name:
+                return topic
     raise BagError(f"{bag.path} has no images on {wanted}: choose one of {names}")
 
 

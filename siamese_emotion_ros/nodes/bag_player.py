@@ -20,7 +20,7 @@ from siamese_emotion_ros.faces.image_messages import image_from_message
 from siamese_emotion_ros.nodes.conversions import image_message
 from siamese_emotion_ros.nodes.lifecycle import AUTOSTART, result_qos, run
 from siamese_emotion_ros.nodes.parameters import START, UNCONFIGURED, Change, ParameterTable, Spec
-from siamese_emotion_ros.nodes.player import WAIT_FOR_SUBSCRIBERS, PlayerNode
+from siamese_emotion_ros.nodes.player import WAIT_FOR_EMOTIONS, WAIT_FOR_SUBSCRIBERS, PlayerNode
 from siamese_emotion_ros.nodes.sources import UNTOLD_RATE, Source
 
 PARAMETERS = ParameterTable("bag_player", [
@@ -39,6 +39,7 @@ PARAMETERS = ParameterTable("bag_player", [
     Spec("clock_rate", 0.0, "Publish the time of the recording on /clock so many times a second; 0.0: do not.",
          low=0.0, high=1000.0),
     WAIT_FOR_SUBSCRIBERS,
+    WAIT_FOR_EMOTIONS,
     AUTOSTART,
 ])
 

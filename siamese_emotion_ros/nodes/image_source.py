@@ -11,7 +11,7 @@ from std_msgs.msg import Header
 from siamese_emotion_ros.nodes.conversions import ReusedImage
 from siamese_emotion_ros.nodes.lifecycle import AUTOSTART, result_qos, run
 from siamese_emotion_ros.nodes.parameters import START, UNCONFIGURED, Change, ParameterTable, Spec
-from siamese_emotion_ros.nodes.player import WAIT_FOR_SUBSCRIBERS, PlayerNode
+from siamese_emotion_ros.nodes.player import WAIT_FOR_EMOTIONS, WAIT_FOR_SUBSCRIBERS, PlayerNode
 from siamese_emotion_ros.nodes.sources import Source, SourceError, open_source, webcam_index
 
 PARAMETERS = ParameterTable("image_source", [
@@ -24,6 +24,7 @@ PARAMETERS = ParameterTable("image_source", [
     Spec("loop", False, "Begin again at the end of a video, folder or image."),
     Spec("frame_id", "camera", "frame_id of every image."),
     WAIT_FOR_SUBSCRIBERS,
+    WAIT_FOR_EMOTIONS,
     AUTOSTART,
 ])
 
@@ -52,9 +53,7 @@ class ImageSource(PlayerNode):
 
     def unload(self) -> None:
         """Close the source."""
-        if self._source is not None:
-            self._source.close()
-            self._source = None
+        self._close()
         super().unload()
 
     def change(self, change: Change) -> None:
@@ -96,7 +95,13 @@ class ImageSource(PlayerNode):
             due = max(due + 1.0 / (self.settings.rate or self._source.rate), time.monotonic() - 0.1)
 
     def _watch(self) -> None:
-        """A webcam, for as long as the node is active; opened again with growing patience when it is gone."""
+        """A webcam, open for as long as the node is active; opened again with growing patience when it is gone."""
+        try:
+            self._publish_webcam()
+        finally:  # others may want it, and what its driver keeps would be old pictures with new stamps
+            self._close()
+
+    def _publish_webcam(self) -> None:
         image, wait, due = ReusedImage(), FIRST_WAIT, 0.0
         while not self.stopping.is_set():
             try:
@@ -105,9 +110,7 @@ class ImageSource(PlayerNode):
                     self.get_logger().info(f"webcam {self.settings.source} is open: {self._source.rate:g} images/s")
                 frame = self._source.read()
             except SourceError as error:
-                if self._source is not None:
-                    self._source.close()
-                    self._source = None
+                self._close()
                 self.vitals.trouble = str(error)
                 self.get_logger().warning(f"{error} Trying again in {wait:g} s.")
                 self.stopping.wait(wait)
@@ -119,6 +122,11 @@ class ImageSource(PlayerNode):
                 continue  # a driver that gives more than it was asked for
             due = max(due, time.monotonic() - 0.1) + 1.0 / self.settings.rate if self.settings.rate else 0.0
             self._publish(image, frame)
+
+    def _close(self) -> None:
+        if self._source is not None:
+            self._source.close()
+            self._source = None
 
     def _publish(self, image: ReusedImage, frame: Any) -> None:
         self.vitals.took()

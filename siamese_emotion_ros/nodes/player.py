@@ -14,6 +14,11 @@ WAIT_FOR_SUBSCRIBERS = Spec(
     "wait_for_subscribers", 0, "Hold the beginning back until so many have subscribed to the images.", low=0, high=100,
 )
 
+WAIT_FOR_EMOTIONS = Spec(
+    "wait_for_emotions", False,
+    "Hold the beginning back until siamese_emotion listens to `faces`, so that the first face is answered, too.",
+)
+
 
 class PlayerNode(StreamNode):
     """Plays in a thread of its own while active, and says on `~/ended`, latched, whether it is through.
@@ -54,7 +59,6 @@ class PlayerNode(StreamNode):
         """Begin to play; after a deactivation it goes on where it was."""
         self.stopping.clear()
         self._ended.publish(Bool(data=False))
-        self.vitals.excuse = f"waiting for {self.settings.wait_for_subscribers} subscriber(s)"
         self._thread = threading.Thread(target=self._run, name=self.get_name(), daemon=True)
         self._thread.start()
 
@@ -78,10 +82,12 @@ class PlayerNode(StreamNode):
 
     def _run(self) -> None:
         try:
-            while self.images.get_subscription_count() < self.settings.wait_for_subscribers:
+            while True:
+                self.vitals.excuse = self._awaited()
+                if not self.vitals.excuse:
+                    break
                 if self.stopping.wait(0.02):
                     return
-            self.vitals.excuse = ""
             self.play()
             if not self.stopping.is_set():
                 self.vitals.excuse = f"{self.playing} has ended"
@@ -89,3 +95,15 @@ class PlayerNode(StreamNode):
         except Exception as error:
             self.vitals.trouble = f"{self.playing} cannot be read: {error}"
             self.stream_failed(error)
+
+    def _awaited(self) -> str:
+        """Who has to listen before anything is played, as a sentence; empty when all do."""
+        settings = self.settings
+        if self.images.get_subscription_count() < settings.wait_for_subscribers:
+            return f"waiting for {settings.wait_for_subscribers} subscriber(s)"
+        faces = self.resolve_topic_name("faces")
+        if settings.wait_for_emotions and not any(
+            listener.node_name == "siamese_emotion" for listener in self.get_subscriptions_info_by_topic(faces)
+        ):
+            return f"waiting for siamese_emotion to listen to {faces}"
+        return ""

@@ -102,6 +102,10 @@ def test_the_only_image_topic_is_taken_and_among_several_one_has_to_be_chosen(tm
         with pytest.raises(BagError, match=r"images on 2 topics: choose one of /left/image \(1\), /right/image"):
             choose_image_topic(bag, None)
         assert choose_image_topic(bag, "/right/image").name == "/right/image"
+    messages = [("/eye/image_raw/compressed", COMPRESSED_IMAGE, 1, bag_making.compressed(picture, 1))]
+    with Bag(bag_making.write_bag(tmp_path / "small", messages)) as bag:
+        for name in ("/eye/image_raw", "eye/image_raw", "/eye/image_raw/compressed"):
+            assert choose_image_topic(bag, name).name == "/eye/image_raw/compressed", "the transport may be left out"
     none = bag_making.write_bag(tmp_path / "none", [("/t", STRING, 1, bag_making.string("x"))])
     with Bag(none) as bag, pytest.raises(BagError, match="has no images"):
         choose_image_topic(bag, None)

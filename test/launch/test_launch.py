@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
@@ -109,6 +110,9 @@ def flat(values, prefix=""):
 
 # --- with launch: what each argument comes to ---
 
+#: How a source that has a beginning is started.
+FROM_ITS_BEGINNING = {"wait_for_subscribers": 1, "wait_for_emotions": True}
+
 with_launch = pytest.mark.skipif(importlib.util.find_spec("launch_ros") is None, reason="launch_ros is not installed")
 
 
@@ -165,7 +169,7 @@ def test_a_source_is_started_with_what_concerns_it():
     nodes = described(source="clip.mp4", loop="true", autostart="false", use_sim_time="true", model="m")
     assert list(nodes) == ["image_source", "emotion_pipeline"]
     assert nodes["image_source"]["parameters"] == {
-        "source": "clip.mp4", "loop": True, "autostart": False, "use_sim_time": True
+        "source": "clip.mp4", "loop": True, "autostart": False, "use_sim_time": True, **FROM_ITS_BEGINNING
     }
     assert nodes["emotion_pipeline"]["parameters"] == {"model_path": "m", "autostart": False, "use_sim_time": True}
 
@@ -178,7 +182,7 @@ def test_a_recording_is_played_with_its_own_clock(tmp_path, alone):
     nodes = described(source=bag, loop="true", namespace="head", composed="false", hri="true")
     assert list(nodes) == ["bag_player", "hri_mirror", "face_crop", "siamese_emotion", "emotion_overlay"]
     assert nodes["bag_player"]["parameters"] == {
-        "bag": bag, "loop": True, "clock_rate": 100.0, "wait_for_subscribers": 1, "use_sim_time": True
+        "bag": bag, "loop": True, "clock_rate": 100.0, "use_sim_time": True, **FROM_ITS_BEGINNING
     }
     for name, node in nodes.items():
         assert node["remappings"] == [("image_raw", "image_raw"), ("/clock", "clock")]
@@ -186,12 +190,34 @@ def test_a_recording_is_played_with_its_own_clock(tmp_path, alone):
 
 
 @with_launch
-def test_of_a_recording_the_topic_transport_and_clock_may_be_chosen(tmp_path):
-    (tmp_path / "party_0.db3").touch()
-    nodes = described(source=str(tmp_path), image="/left", transport="compressed", use_sim_time="false")
+def test_a_webcam_waits_for_nobody():
+    assert described(source="0")["image_source"]["parameters"] == {"source": "0"}
+
+
+@pytest.fixture
+def picture():
+    return np.full((24, 32, 3), 90, np.uint8)
+
+
+@with_launch
+def test_images_that_come_raw_cannot_be_listened_to_compressed(tmp_path, bag_making, picture):
+    with pytest.raises(ValueError, match="clip.mp4 is published raw"):
+        described(source="clip.mp4", transport="compressed")
+    bag = bag_making.pictures_bag(tmp_path / "raw", [picture])
+    with pytest.raises(ValueError, match="has /camera/image_raw raw: leave transport:=compressed out"):
+        described(source=str(bag), transport="compressed")
+
+
+@with_launch
+def test_of_a_recording_the_topic_transport_and_clock_may_be_chosen(tmp_path, bag_making, picture):
+    bag = bag_making.write_bag(
+        tmp_path / "left",
+        [("/left/compressed", "sensor_msgs/msg/CompressedImage", 1, bag_making.compressed(picture, 1))],
+    )
+    nodes = described(source=str(bag), image="/left", transport="compressed", use_sim_time="false")
     assert nodes["bag_player"]["parameters"] == {
-        "bag": str(tmp_path), "clock_rate": 100.0, "wait_for_subscribers": 1, "image": "/left", "decompress": False,
-        "use_sim_time": False,
+        "bag": str(bag), "clock_rate": 100.0, "image": "/left", "decompress": False, "use_sim_time": False,
+        **FROM_ITS_BEGINNING,
     }
     assert nodes["emotion_pipeline"]["parameters"] == {"image_transport": "compressed", "use_sim_time": False}
 

@@ -3,8 +3,10 @@ import threading
 import cv2
 import numpy as np
 import pytest
+import rclpy
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile
 from sensor_msgs.msg import Image
+from siamese_emotion_ros.msg import FaceCropArray
 from std_msgs.msg import Bool
 
 from siamese_emotion_ros.faces.image_messages import image_from_message
@@ -96,6 +98,18 @@ def test_the_first_image_waits_for_subscribers(graph, folder):
     graph.until(lambda: len(first) == len(second) == 5, "both to get everything")
 
 
+def test_the_first_image_waits_for_siamese_emotion(graph, folder, play):
+    images, ended, node = play(folder, wait_for_emotions=True)
+    graph.until(lambda: node.vitals.excuse.startswith("waiting for siamese_emotion to listen to /"), "its excuse")
+    graph.listen(FaceCropArray, "faces")
+    graph.until(lambda: graph.node.count_subscribers(graph.topic("faces")), "another who listens")
+    assert not images
+    recogniser = rclpy.create_node("siamese_emotion", namespace=graph.namespace, context=graph.context)
+    recogniser.create_subscription(FaceCropArray, "faces", lambda _: None, 10)
+    graph.until(lambda: has_ended(ended) and len(images) == 5, "all of it")
+    recogniser.destroy_node()
+
+
 def test_a_source_that_ended_plays_again_when_activated_again(graph, folder, play):
     images, ended, node = play(folder)
     graph.until(lambda: has_ended(ended) and len(images) == 5, "the end")
@@ -169,6 +183,19 @@ def test_an_unplugged_webcam_is_reported_and_tried_again_with_growing_patience(g
     graph.until(lambda: len([text for _, text in log if "Trying again" in text]) >= 3, "three lines")
     waits = [text.rpartition(" in ")[2] for _, text in log if "Trying again" in text][:3]
     assert waits == ["0.02 s.", "0.04 s.", "0.08 s."]
+
+
+def test_a_webcam_is_let_go_while_the_node_is_not_active(graph, monkeypatch, play):
+    webcam = Webcam(frames=10**9, gone=0)
+    monkeypatch.setattr(image_source, "open_source", webcam.open)
+    images, _, node = play("0", rate=50.0)
+    graph.until(lambda: images, "an image")
+    assert graph.transition(node, "deactivate")
+    assert webcam.closed.is_set() and webcam.opened == 1
+    seen = len(images)
+    assert graph.transition(node, "activate")
+    graph.until(lambda: len(images) > seen, "images once more")
+    assert webcam.opened == 2
 
 
 def test_a_webcam_that_is_not_there_yet_does_not_refuse_the_configuration(graph, monkeypatch, play):
