@@ -3,10 +3,13 @@ from __future__ import annotations
 
 import importlib
 import sys
+import time
 from typing import Any, Dict, List, NamedTuple, Optional
 
+from rclpy.clock import Clock, ClockType
 from sensor_msgs.msg import Image
 
+from siamese_emotion_ros.faces.continuity import Continuity
 from siamese_emotion_ros.faces.cropping import fit_on_black
 from siamese_emotion_ros.faces.image_messages import image_from_message
 from siamese_emotion_ros.msg import EmotionStamped, FaceCrop, FaceCropArray
@@ -15,7 +18,6 @@ from siamese_emotion_ros.nodes.hri_faces import TrackedFaces
 from siamese_emotion_ros.nodes.lifecycle import AUTOSTART, StreamNode, result_qos, run
 from siamese_emotion_ros.nodes.listener import Heard, Listener
 from siamese_emotion_ros.nodes.parameters import Change, ParameterTable, Spec
-from siamese_emotion_ros.nodes.stream import TimeWatch
 from siamese_emotion_ros.recognition.emotions import ROS4HRI
 
 PARAMETERS = ParameterTable("hri_mirror", [
@@ -29,6 +31,10 @@ FACES = "/humans/faces"
 
 #: Messages that may wait to be mirrored: a frame with nine faces comes as ten.
 WAITING = 100
+
+
+#: Faces of which nothing has been heard for so long are not in view any more [s].
+SILENCE = 2.0
 
 
 class FaceTopics(NamedTuple):
@@ -48,6 +54,7 @@ class HriMirror(StreamNode):
         self._faces = TrackedFaces()
         self._topics: Dict[str, FaceTopics] = {}
         self._listener: Optional[Listener] = None
+        self._timer: Any = None
         super().__init__(PARAMETERS, **kwargs)
 
     def load(self, settings: Any) -> None:
@@ -57,24 +64,29 @@ class HriMirror(StreamNode):
 
     def start(self) -> None:
         """Listen."""
-        self._time, self._faces = TimeWatch(), TrackedFaces()
+        self._continuity, self._faces = Continuity(), TrackedFaces()
+        self._heard = time.monotonic()
         # One thread for both topics, as both make publishers.
         listener = self._listener = Listener(self, WAITING, [
             Heard(FaceCropArray, "faces", result_qos(), self._mirror_faces),
             Heard(EmotionStamped, "emotion", result_qos(), self._mirror_emotion),
         ])
         self.vitals.replaced = lambda: listener.replaced
+        # Steady time, and in the listener's thread: who was in view when the images ended is not for ever.
+        self._timer = self.create_timer(
+            SILENCE / 2, lambda: listener.put(self._look, None), clock=Clock(clock_type=ClockType.STEADY_TIME)
+        )
 
     def stop(self) -> None:
         """Listen no more, and say that no face is tracked."""
+        if self._timer is not None:
+            self.destroy_timer(self._timer)
+            self._timer = None
         if self._listener is not None:
             self._listener.stop()
             self._listener = None
-        if self._faces.ids and self.context.ok():
-            self._remove(self._faces.clear())
-            message = self._hri.IdsList()
-            message.header.stamp = self.get_clock().now().to_msg()
-            self._publisher.publish(message)
+        if self.context.ok():
+            self._let_go()
 
     def unload(self) -> None:
         """Take the topics away."""
@@ -94,9 +106,11 @@ class HriMirror(StreamNode):
     def _mirror_faces(self, message: FaceCropArray) -> None:
         """The list of the faces in view, and place and picture of each that is seen."""
         self.vitals.took()
+        self._heard = time.monotonic()
         header, stamp = message.header, nanoseconds(message.header.stamp)
-        if self._time.jumped_back(stamp):
-            self.get_logger().info("time jumped back: all faces get new ids")
+        broken = self._continuity.broken(stamp)
+        if broken is not None:
+            self.tell(f"{broken}: all faces get new ids")
             self._remove(self._faces.clear())
         self._remove(self._faces.see([face.face_id for face in message.faces], stamp, header.frame_id))
         topics = {
@@ -120,6 +134,19 @@ class HriMirror(StreamNode):
             self._topics_of(face_id).expression.publish(
                 self._hri.Expression(header=message.header, expression=word, confidence=message.confidence)
             )
+
+    def _look(self, _: None) -> None:
+        """Let go of the faces when no images come any more."""
+        if time.monotonic() - self._heard > SILENCE:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Say that no face is tracked."""
+        if self._faces.ids:
+            self._remove(self._faces.clear())
+            message = self._hri.IdsList()
+            message.header.stamp = self.get_clock().now().to_msg()
+            self._publisher.publish(message)
 
     def _roi(self, faces: FaceCropArray, face: FaceCrop) -> Any:
         """The face's box as shares of the image's sides."""

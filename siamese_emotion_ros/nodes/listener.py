@@ -34,6 +34,10 @@ class Listener:
         """How many messages gave way to newer ones before they were worked on."""
         return self._mailbox.replaced
 
+    def put(self, work: Callable[[Any], None], message: Any) -> None:
+        """Have the thread do something else with something else, in its turn."""
+        self._mailbox.put((work, message))
+
     def stop(self) -> None:
         """Finish the message in work, drop those that wait, unsubscribe."""
         for subscription in self._subscriptions:
@@ -41,7 +45,7 @@ class Listener:
         self._worker.stop()
 
     def _putter(self, work: Callable[[Any], None]) -> Callable[[Any], None]:
-        return lambda message: self._mailbox.put((work, message))
+        return lambda message: self.put(work, message)
 
 
 def _work_on(item: Tuple[Callable[[Any], None], Any]) -> None:

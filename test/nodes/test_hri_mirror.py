@@ -128,6 +128,13 @@ def test_time_that_jumps_back_brings_others(graph, humans):
     graph.until(lambda: {topic.split("/")[3] for topic in humans.topics()} == {after}, "the topics of one face")
 
 
+def test_who_was_in_view_when_the_images_ended_is_not_for_ever(graph, humans):
+    humans.see(1000, 1)
+    graph.until(lambda: list(humans.tracked[-1].ids) == [], "an empty list")
+    graph.until(lambda: not humans.topics(), "no topics")
+    assert len(humans.see(1040, 2)) == 1
+
+
 def test_a_message_that_makes_no_sense_costs_only_itself(graph, log, humans):
     message = humans._make.of(1000)
     message.image_width = 0
