@@ -8,7 +8,7 @@ from siamese_emotion_ros.evaluation.bag_answers import recorded_answers
 from siamese_emotion_ros.evaluation.bag_observations import Observations
 from siamese_emotion_ros.evaluation.bag_replay import Frame, Replay, first_stamp
 from siamese_emotion_ros.evaluation.bag_report import bag_report, notices_of, render_bag_sections, render_bare_page
-from siamese_emotion_ros.evaluation.bag_truth import Truth, read_truth
+from siamese_emotion_ros.evaluation.bag_truth import Truth, read_truth, truth_topic
 from siamese_emotion_ros.evaluation.measurement import Measurement, measure
 from siamese_emotion_ros.evaluation.page import render_page
 from siamese_emotion_ros.evaluation.report import build_report
@@ -54,13 +54,14 @@ def replay(
     if not observations.stamps:
         reason = next(iter(played.search.unreadable), "there is none")
         raise BagError(f"{bag.path}: none of the {topic.count} images on {topic.name} can be read: {reason}")
+    spoken = None if truth_name is None else truth_topic(truth_name, bag)
     figures: Dict[str, Any] = {
         "images": {
             "topic": topic.name, "type": topic.type, **observations.stream_figures(),
             "unreadable": dict(sorted(played.search.unreadable.items())), "jumps_back": played.search.jumps_back,
         },
         "faces": observations.face_figures(),
-        "recorded": recorded_answers(bag, observations.stamps, observations.sightings, leave_out=truth_name or ""),
+        "recorded": recorded_answers(bag, observations.stamps, observations.sightings, leave_out=spoken),
         "damage": list(bag.damage),
     }
     return Replayed(observations, truth, figures)

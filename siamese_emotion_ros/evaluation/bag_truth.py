@@ -112,14 +112,19 @@ class Stretches:
         return f"face {face_id}, stretch {number}"
 
 
+def truth_topic(wanted: str, bag: Bag) -> Optional[Topic]:
+    """The topic that a user names, with or without its leading slash; None when the recording has none of that name."""
+    return bag.topics.get(wanted, bag.topics.get("/" + wanted))
+
+
 def read_truth(wanted: str, bag: Bag, first_stamp: int) -> Truth:
     """The truth that a user names: a topic of the recording, or a CSV file of intervals; BagError for neither.
 
     `first_stamp`: of the first image, nanoseconds, from which the times of a CSV file count.
     """
-    for name in (wanted, "/" + wanted):
-        if name in bag.topics:
-            return _of_topic(bag, bag.topics[name])
+    topic = truth_topic(wanted, bag)
+    if topic is not None:
+        return _of_topic(bag, topic)
     path = Path(wanted).expanduser()
     if path.is_file():
         return Intervals(read_intervals(path, first_stamp))
