@@ -93,14 +93,9 @@ def answers_of_head(
 
     None when the model has no head, or one that does not know all the classes.
     """
-    if model.head is None or not set(classes) <= set(model.spec.head_classes):
+    shares = model.head_probabilities(embeddings, classes)
+    if shares is None:
         return None
-    weight, bias = model.head
-    columns = [model.spec.head_classes.index(label) for label in classes]
-    logits = (embeddings @ weight[columns].T + bias[columns]).astype(np.float64)
-    logits -= logits.max(axis=1, keepdims=True)
-    shares = np.exp(logits)
-    shares /= shares.sum(axis=1, keepdims=True)
     decided = shares.argmax(axis=1)
     return Answers(
         classes=tuple(classes),

@@ -2,13 +2,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Callable, Dict, Optional, Tuple
+from typing import TYPE_CHECKING, Callable, Dict, Optional, Tuple
 
 import numpy as np
 
 from siamese_emotion_ros.recognition.embedding import Progress
 from siamese_emotion_ros.recognition.gallery import Gallery
 from siamese_emotion_ros.recognition.leave_one_out import decided_by_others
+
+if TYPE_CHECKING:
+    from siamese_emotion_ros.recognition.model import EmbeddingModel
 
 #: Lengths that differ by less than this share are one: a network that scales its embeddings to length 1 made them.
 SAME_LENGTH = 1e-3
@@ -28,8 +31,8 @@ def condense(
     edited   kmeans of the clear anchors only. What a large k averages out is gone then: a small one may do.
 
     Clear anchors are those that their own neighbours name rightly (Wilson, 1972), as `clear_anchors` finds them unless
-    `clear`, bool [N], says so. The threshold stays as it is: calibrate it anew, since fewer anchors lie farther from a
-    face. ValueError for an unknown method, or as shares.
+    `clear`, bool [N], says so, such as what `clear_to_head` finds. The threshold stays as it is: calibrate it anew,
+    since fewer anchors lie farther from a face. ValueError for an unknown method, or as shares.
     """
     if method not in METHODS:
         raise ValueError(f"unknown condensation method {method!r}: expected one of {', '.join(METHODS)}")
@@ -43,6 +46,29 @@ def condense(
 def clear_anchors(gallery: Gallery, progress: Optional[Progress] = None) -> np.ndarray:
     """Which anchors their k nearest others name rightly, bool [N] (Wilson, 1972); `progress` counts anchors."""
     return decided_by_others(gallery, np.arange(len(gallery)), progress=progress) == gallery.labels
+
+
+def known_judge(judge: str) -> str:
+    """Who says which anchors are clear; ValueError when that is neither `neighbors` nor `head`."""
+    if judge not in JUDGES:
+        raise ValueError(f"unknown judge {judge!r} of clear anchors: expected one of {', '.join(JUDGES)}")
+    return judge
+
+
+def clear_to_head(gallery: Gallery, model: EmbeddingModel) -> np.ndarray:
+    """Which anchors the classification head of the gallery's model names rightly, bool [N].
+
+    The head has learned from the votes of many what a single label may get wrong. ValueError when the model has none
+    for these classes.
+    """
+    shares = model.head_probabilities(gallery.embeddings, gallery.classes)
+    if shares is None:
+        known = ", ".join(model.spec.head_classes) or "nothing: it has none"
+        raise ValueError(
+            f"the model's classification head knows {known}; expected {', '.join(gallery.classes)}: let the neighbours "
+            "say which anchors are clear"
+        )
+    return shares.argmax(axis=1) == gallery.labels
 
 
 def _keep_clear(gallery: Gallery, clear: np.ndarray) -> Gallery:
@@ -171,6 +197,9 @@ _CONDENSED: Dict[str, Callable[[Gallery, np.ndarray, int], Gallery]] = {
 }
 
 METHODS: Tuple[str, ...] = ("random", *_CONDENSED)
+
+#: Who may say which anchors are clear: `clear_anchors` or `clear_to_head`.
+JUDGES = ("neighbors", "head")
 
 #: The methods that look at clear anchors only.
 EDITING = ("hart", "edited")

@@ -1,7 +1,7 @@
 """A network on a device with its preprocessing: faces in, embeddings out."""
 from __future__ import annotations
 
-from typing import Dict, Optional, Tuple
+from typing import Dict, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -130,6 +130,19 @@ class EmbeddingModel:
             return self._session(inputs)
         with torch.inference_mode():
             return self._network(torch.from_numpy(inputs).to(self.device, self._dtype)).float().cpu().numpy()
+
+    def head_probabilities(self, embeddings: np.ndarray, classes: Sequence[str]) -> Optional[np.ndarray]:
+        """What the classification head says of embeddings [N, D], choosing among `classes`: float64 [N, C].
+
+        Each row sums to 1. None when the model has no head, or one that does not know all the classes.
+        """
+        if self.head is None or not set(classes) <= set(self.spec.head_classes):
+            return None
+        weight, bias = self.head
+        columns = [self.spec.head_classes.index(label) for label in classes]
+        logits = (embeddings @ weight[columns].T + bias[columns]).astype(np.float64)
+        shares: np.ndarray = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return shares / shares.sum(axis=1, keepdims=True)
 
     def warm_up(self, batch: int = 1) -> None:
         """Run once on blank faces, so that the first real face does not wait for allocations and kernel choice."""

@@ -1,6 +1,8 @@
 """`siamese-emotion gallery build` on a made-up data set."""
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ import torch
 from typer.testing import CliRunner
 
 from siamese_emotion_ros.cli.main import app
-from siamese_emotion_ros.recognition.artifacts import ModelSpec, read_gallery, write_model
+from siamese_emotion_ros.recognition.artifacts import ModelSpec, read_gallery, read_model, write_model
 from siamese_emotion_ros.recognition.model import EmbeddingModel
 from siamese_emotion_ros.recognition.networks import build_network
 from siamese_emotion_ros.recognition.recognizer import Recognizer
@@ -75,11 +77,30 @@ def test_built_and_condensed_in_one_go(model, folder, tmp_path, method):
     assert gallery.classes == LABELS and 3 <= len(gallery) <= 9
 
 
+def test_the_models_head_may_say_which_anchors_are_clear(model, folder, tmp_path):
+    weights, spec = read_model(model).weights, read_model(model).spec
+    whole, edited, kmeans = (tmp_path / f"{name}.safetensors" for name in ("whole", "edited", "kmeans"))
+    assert build(model, folder, whole).exit_code == 0
+    gallery = read_gallery(whole)
+    means = np.stack([gallery.embeddings[gallery.labels == label].mean(axis=0) for label in range(3)])
+    state = {name: torch.tensor(values) for name, values in weights.items()}
+    state["head.weight"], state["head.bias"] = torch.tensor(means), -torch.tensor((means**2).sum(axis=1)) / 2
+    judge = tmp_path / "judge.safetensors"
+    write_model(judge, state, replace(spec, head_classes=LABELS))
+    few = ("--anchors", "9", "--k", "3")
+    result = build(judge, folder, edited, "--method", "edited", "--judge", "head", *few)
+    assert result.exit_code == 0, result.output
+    assert build(judge, folder, kmeans, "--method", "kmeans", *few).exit_code == 0
+    assert read_gallery(edited).fingerprint == read_gallery(kmeans).fingerprint, "it names them all rightly"
+
+
 @pytest.mark.parametrize(
     "more, reason",
     [
         (("--known-share", "95"), "--known-share is 95"),
         (("--method", "magic"), "unknown condensation method 'magic'"),
+        (("--judge", "jury"), "unknown judge 'jury' of clear anchors: expected one of neighbors, head"),
+        (("--method", "edited", "--judge", "head"), "head knows nothing: it has none"),
         (("--k", "500"), "k is 500"),
         (("--anchors", "2"), "anchors is 2"),
         (("--device", "tpu"), "device is 'tpu'"),

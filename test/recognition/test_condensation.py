@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from itertools import combinations
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from siamese_emotion_ros.recognition.calibration import carried_threshold
-from siamese_emotion_ros.recognition.condensation import METHODS, condense, draw, shares
+from siamese_emotion_ros.recognition.condensation import METHODS, clear_to_head, condense, draw, shares
 from siamese_emotion_ros.recognition.gallery import Gallery
 from siamese_emotion_ros.recognition.leave_one_out import decided_by_others
 from siamese_emotion_ros.recognition.neighbors import NearestAnchors
@@ -119,6 +120,22 @@ def test_edited_prototypes_leave_out_what_their_neighbours_contradict():
     assert condense(gallery, 2, "kmeans").embeddings[1, 0] < 8, "what the editing is for"
     told = condense(gallery, 2, "edited", balance=1.0, clear=np.array([True] * 3 + [False] * 3 + [True]))
     np.testing.assert_allclose(told.embeddings[1], [8, 9])
+
+
+class Head:
+    """A model whose head takes the larger of an embedding's first two numbers."""
+
+    spec = SimpleNamespace(head_classes=CLASSES[:2])
+
+    def head_probabilities(self, embeddings, classes):
+        return embeddings / embeddings.sum(axis=1, keepdims=True) if set(classes) <= set(CLASSES[:2]) else None
+
+
+def test_the_head_may_say_which_anchors_are_clear():
+    gallery = gallery_of([[3, 1], [1, 3], [3, 1], [1, 3]], [0, 0, 1, 1])
+    assert clear_to_head(gallery, Head()).tolist() == [True, False, False, True]
+    with pytest.raises(ValueError, match="head knows anger, disgust; expected anger, disgust, fear: let"):
+        clear_to_head(gallery_of([[3, 1], [1, 3], [3, 1]], [0, 1, 2]), Head())
 
 
 def test_a_class_of_which_nothing_is_clear_is_kept_whole():

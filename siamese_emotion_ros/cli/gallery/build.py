@@ -41,6 +41,9 @@ def build(
         0.0, help="Anchors are only faces whose own label this share of the FER+ voters chose, such as 0.25."
     ),
     method: str = typer.Option("random", help="How they become --anchors: random, herding, hart, kmeans or edited."),
+    judge: str = typer.Option(
+        "neighbors", help="Who says which anchors are clear, for hart and edited: neighbors, or the model's head."
+    ),
     k: int = typer.Option(15, help="Neighbours that vote."),
     known_share: Optional[float] = typer.Option(
         None, help="Calibrate on the val faces: the threshold, so that this share of those named rightly stays known "
@@ -59,15 +62,15 @@ def build(
     """Embed the training faces of a data set as a gallery, condensed and calibrated when asked."""
     with reported():
         _build(
-            model, dataset, root, output, split, seed, classes, anchors, balance, confirmed, support, method, k,
-            known_share, image_size, half, options_of(option), device, force,
+            model, dataset, root, output, split, seed, classes, anchors, balance, confirmed, support, method,
+            judge, k, known_share, image_size, half, options_of(option), device, force,
         )
 
 
 def _build(
     model: Path, dataset: str, root: Path, output: Path, split: Optional[str], seed: int, classes: Optional[str],
-    anchors: Optional[int], balance: float, confirmed: bool, support: float, method: str, k: int,
-    known_share: Optional[float], image_size: Optional[int], half: bool, options: Dict[str, Any], device: str,
+    anchors: Optional[int], balance: float, confirmed: bool, support: float, method: str, judge: str,
+    k: int, known_share: Optional[float], image_size: Optional[int], half: bool, options: Dict[str, Any], device: str,
     force: bool,
 ) -> None:
     from rich.console import Console
@@ -77,7 +80,15 @@ def _build(
     from siamese_emotion_ros.cli.progress import face_progress
     from siamese_emotion_ros.datasets.ferplus import keep_confirmed, keep_supported
     from siamese_emotion_ros.recognition.calibration import calibrated
-    from siamese_emotion_ros.recognition.condensation import EDITING, METHODS, clear_anchors, condense, draw
+    from siamese_emotion_ros.recognition.condensation import (
+        EDITING,
+        METHODS,
+        clear_anchors,
+        clear_to_head,
+        condense,
+        draw,
+        known_judge,
+    )
     from siamese_emotion_ros.recognition.embedding import embed_faces
     from siamese_emotion_ros.recognition.emotions import SEVEN, parse_label_set
     from siamese_emotion_ros.recognition.gallery import build_gallery
@@ -86,6 +97,7 @@ def _build(
     refuse_existing(output, force)
     if method not in METHODS:
         raise ValueError(f"unknown condensation method {method!r}: expected one of {', '.join(METHODS)}")
+    known_judge(judge)
     if known_share is not None and not 0 < known_share < 1:
         raise ValueError(f"--known-share is {known_share}: expected a share between 0 and 1, such as 0.99")
     embedder = EmbeddingModel.load(model, device)
@@ -113,7 +125,9 @@ def _build(
         )
     if anchors is not None and method != "random":
         clear = None
-        if method in EDITING:
+        if method in EDITING and judge == "head":
+            clear = clear_to_head(built, embedder)
+        elif method in EDITING:
             with face_progress("asking anchors about each other") as progress:
                 clear = clear_anchors(built, progress)
         with console.status(f"condensing to {anchors} anchors"):

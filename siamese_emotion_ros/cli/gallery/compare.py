@@ -31,6 +31,9 @@ def compare(
     model: Optional[Path] = typer.Option(None, help="Model file. Default: the shipped one."),
     sizes: str = typer.Option("100,300,1000", help="How many anchors to condense to, comma-separated."),
     methods: str = typer.Option("random,herding,hart,kmeans,edited", help="Ways to condense, comma-separated."),
+    judge: str = typer.Option(
+        "neighbors", help="Who says which anchors are clear, for hart and edited: neighbors, or the model's head."
+    ),
     k: Optional[str] = typer.Option(None, help="Neighbours that vote, comma-separated. Default: the gallery's."),
     seeds: int = typer.Option(1, min=1, help="Condense so many times with other seeds, and show mean and worst."),
     balance: float = typer.Option(0.0, help="0 keeps the emotions' proportions, 1 gives all equally many."),
@@ -46,14 +49,15 @@ def compare(
     with reported():
         _compare(
             file, Source(dataset, root, split, options_of(option)), classes, model, _numbers(sizes, "--sizes"),
-            tuple(methods.split(",")), _numbers(k, "--k") if k else (), seeds, balance, split_seed, csv, device, force,
+            tuple(methods.split(",")), judge, _numbers(k, "--k") if k else (), seeds, balance, split_seed, csv, device,
+            force,
         )
 
 
 def _compare(
     file: Path, faces: Source, classes: Optional[str], model: Optional[Path], sizes: Tuple[int, ...],
-    methods: Tuple[str, ...], ks: Tuple[int, ...], seeds: int, balance: float, split_seed: int, csv: Optional[Path],
-    device: str, force: bool,
+    methods: Tuple[str, ...], judge: str, ks: Tuple[int, ...], seeds: int, balance: float, split_seed: int,
+    csv: Optional[Path], device: str, force: bool,
 ) -> None:
     from rich.console import Console
 
@@ -62,17 +66,20 @@ def _compare(
     from siamese_emotion_ros.cli.progress import face_progress
     from siamese_emotion_ros.evaluation.condensing import compare_condensations, comparison_csv
     from siamese_emotion_ros.recognition.artifacts import read_gallery
-    from siamese_emotion_ros.recognition.condensation import EDITING, clear_anchors
+    from siamese_emotion_ros.recognition.condensation import EDITING, clear_anchors, clear_to_head, known_judge
     from siamese_emotion_ros.recognition.whole_files import write_atomically
-    from siamese_emotion_ros.shipped import shipped_path
+    from siamese_emotion_ros.shipped import DEFAULT_MODEL, shipped_path
 
     refuse_existing(csv, force)
+    known_judge(judge)
     queries = embedded_queries(
-        read_gallery(file), model or shipped_path("models", "paper_fer2013.safetensors"), faces, split_seed, device,
+        read_gallery(file), model or shipped_path("models", DEFAULT_MODEL), faces, split_seed, device,
         classes,
     )
     clear = None
-    if set(methods) & set(EDITING):
+    if set(methods) & set(EDITING) and judge == "head":
+        clear = clear_to_head(queries.gallery, queries.model)
+    elif set(methods) & set(EDITING):
         with face_progress("asking anchors about each other") as progress:
             clear = clear_anchors(queries.gallery, progress)
     with face_progress("condensing") as progress:

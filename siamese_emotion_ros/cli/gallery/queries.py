@@ -9,15 +9,18 @@ if TYPE_CHECKING:
 
     from siamese_emotion_ros.cli.source import Source
     from siamese_emotion_ros.recognition.gallery import Gallery
+    from siamese_emotion_ros.recognition.model import EmbeddingModel
 
 
 class EmbeddedQueries(NamedTuple):
     """The gallery in the classes that are asked about, and M faces of them that are no anchors of it.
 
-    embeddings: float32 [M, D]. labels: int64 [M], indices into the gallery's classes. part: the split's full name.
+    model: what embedded both. embeddings: float32 [M, D]. labels: int64 [M], indices into the gallery's classes. part:
+    the split's full name.
     """
 
     gallery: Gallery
+    model: EmbeddingModel
     embeddings: np.ndarray
     labels: np.ndarray
     part: str
@@ -50,4 +53,4 @@ def embedded_queries(
             f"{among} of the {len(faces)} faces are anchors of the gallery, which knows them: choose another --split"
         )
     with face_progress("embedding faces") as progress:
-        return EmbeddedQueries(gallery, embed_faces(embedder, faces.faces, progress), faces.labels, part)
+        return EmbeddedQueries(gallery, embedder, embed_faces(embedder, faces.faces, progress), faces.labels, part)
