@@ -74,7 +74,8 @@ class RunRecorder(pl.Callback):
         self._loader.rank = trainer.global_rank
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Start the clock of the first step."""
+        """Start the clock of the first step; a resumed run that had stopped early has none."""
+        self.stopped_early = trainer.should_stop = self._is_exhausted()
         self._start_clock(pl_module)
 
     def on_train_batch_end(

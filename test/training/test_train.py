@@ -197,6 +197,15 @@ def test_early_stopping_counts_validations_without_a_better_score(tiny, tmp_path
     assert again.finished and again.fingerprint == result.fingerprint
 
 
+def test_a_run_that_stopped_early_and_is_resumed_trains_no_further(tiny, tmp_path):
+    overrides = ("trainer.epochs=50", "validation.patience=1", "optimizer.lr=1e-2", "trainer.export=last")
+    result = run(tiny, tmp_path, *overrides)
+    assert 1 < len(result.history) < 50
+    again = run(tiny, tmp_path, *overrides, resume=True)
+    assert again.finished and again.fingerprint == result.fingerprint
+    assert figures(again) == figures(result)
+
+
 def test_validation_every_other_epoch(tiny, tmp_path):
     result = run(tiny, tmp_path, "validation.every_epochs=2", "trainer.epochs=4")
     assert ["val_top1" in row for row in result.history] == [False, True, False, True]
