@@ -96,6 +96,11 @@ class Growth:
         if config.loss.name == "quadruplet" or config.sampling.scheme == "classes_by_images":
             raise ConfigError("the protocol starts from two classes: use another loss than quadruplet, "
                               "and another sampling.scheme than classes_by_images")
+        if config.validation.every_epochs > config.trainer.epochs:
+            raise ConfigError(
+                f"validation.every_epochs is {config.validation.every_epochs}, and trainer.epochs "
+                f"{config.trainer.epochs}: networks are judged by their best epoch; set validation.every_epochs=1"
+            )
         unknown = [start for start in starts if start not in STARTS]
         if unknown or not starts:
             raise ConfigError(f"starts are {list(starts)}: expected some of {', '.join(STARTS)}")

@@ -152,6 +152,7 @@ def test_what_cannot_be_grown_is_refused(make_growth):
     for overrides, options, message in [
         (["trainer.devices=2"], {}, "set trainer.devices=1"),
         (["loss.name=quadruplet", "loss.mining=hard"], {}, "starts from two classes"),
+        (["validation.every_epochs=5"], {}, "is 5, and trainer.epochs 4: .* set validation.every_epochs=1"),
         ([], {"starts": ["sideways"]}, "expected some of similar, middling, different"),
         ([], {"stop_below": 70}, "stop-below is 70: expected a share"),
     ]:
