@@ -18,6 +18,7 @@ class CompactNetwork(nn.Module):
     pixel is skipped (He et al. 2019, "ResNet-D"). The mean over positions is projected to an embedding of length 1.
     """
 
+    unit_length = True
     #: Channels and residual blocks of each stage; every stage after the first halves the side.
     stages: Tuple[Tuple[int, int], ...] = ((32, 1), (64, 2), (128, 2), (256, 1))
 

@@ -13,7 +13,8 @@ from siamese_emotion_ros.recognition.winograd import WinogradPooledConvolution
 #: Deviation of the normal from which the paper draws the weights of its fully connected layer ("narrow").
 NARROW = 0.01
 
-#: Networks by name. One may have `for_cpu()`: the same mapping, rearranged for inference in float32 on a CPU.
+#: Networks by name. One may have `for_cpu()`: the same mapping, rearranged for inference in float32 on a CPU. One whose
+#: embeddings have length 1 says so by `unit_length = True`.
 NETWORKS: Dict[str, Type[nn.Module]] = {}
 
 
@@ -103,6 +104,8 @@ class UnitPaperNetwork(PaperNetwork):
     The paper leaves lengths free. In one pair of runs on FER-2013, whose margins and rates differed too, the loss fell
     sooner on the unit sphere (docs/reproduction.md).
     """
+
+    unit_length = True
 
     def forward(self, faces: torch.Tensor) -> torch.Tensor:
         """Embeddings [N, D] of length 1 of preprocessed faces [N, 1, S, S]."""

@@ -262,6 +262,13 @@ def _check_agreement(config: TrainingConfig) -> None:
         raise ConfigError(
             f"network.architecture is {config.network.architecture!r}: expected one of {', '.join(sorted(NETWORKS))}"
         )
+    unit = [name for name, network in sorted(NETWORKS.items()) if getattr(network, "unit_length", False)]
+    has_prototypes = config.stage == "embedding" and loss.cross_entropy > 0 and loss.head == "prototypes"
+    if has_prototypes and config.network.architecture not in unit:
+        raise ConfigError(
+            f"loss.head prototypes lie on the unit sphere, where embeddings of {config.network.architecture} do not: "
+            f"set network.architecture to one of {', '.join(unit)}, or loss.head=linear"
+        )
     if config.distillation.teachers and loss.cross_entropy == 0:
         raise ConfigError(
             "distillation.teachers give probabilities, which the classification head learns from, but there is none: "

@@ -70,6 +70,7 @@ def test_a_mistake_is_named_with_what_was_expected(tmp_path, override, message):
         ({"loss": {"name": "quadruplet"}}, "loss.mining=hard or sampling.scheme=quadruplets"),
         ({"loss": {"name": "quadruplet", "mining": "hard"}, "data": {"classes": "fear,anger"}}, "needs three classes"),
         ({"sampling": {"scheme": "classes_by_images"}, "data": {"classes": "fear,anger"}}, "data.classes names 2"),
+        ({"loss": {"head": "prototypes", "cross_entropy": 1}}, "of paper do not: set .* one of .*compact.*paper_unit"),
         ({"sampling": {"scheme": "classes_by_images", "batch_size": 7}}, "expected a multiple of"),
     ],
 )

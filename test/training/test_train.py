@@ -220,8 +220,8 @@ def test_the_last_weights_are_exported_when_asked(tiny, tmp_path):
 
 @pytest.mark.parametrize("ema", ["null", "0.9"])
 def test_a_head_of_prototypes_is_exported_as_a_linear_one(tiny, tmp_path, ema):
-    result = run(tiny, tmp_path, "loss.cross_entropy=1", "loss.head=prototypes", "loss.temperature=0.2",
-                 f"trainer.ema_decay={ema}")
+    result = run(tiny, tmp_path, "network.architecture=tiny_unit", "loss.cross_entropy=1", "loss.head=prototypes",
+                 "loss.temperature=0.2", f"trainer.ema_decay={ema}")
     weights = read_model(result.model).weights
     np.testing.assert_allclose(np.linalg.norm(weights["head.weight"], axis=1), 5.0, rtol=1e-5)
     assert not weights["head.bias"].any()
@@ -294,9 +294,10 @@ def test_a_loss_that_is_no_number_ends_the_run_with_advice(tiny, tmp_path, monke
         run(tiny, tmp_path)
 
 
-@pytest.mark.parametrize("head", ["linear", "prototypes"])
-def test_transfer_keeps_what_the_head_knows_of_each_emotion(tiny, tmp_path, head):
-    of_head = (f"loss.head={head}", "loss.cross_entropy=1.0", "trainer.ema_decay=null", "trainer.epochs=1")
+@pytest.mark.parametrize(("architecture", "head"), [("tiny", "linear"), ("tiny_unit", "prototypes")])
+def test_transfer_keeps_what_the_head_knows_of_each_emotion(tiny, tmp_path, architecture, head):
+    of_head = (f"network.architecture={architecture}", f"loss.head={head}", "loss.cross_entropy=1.0",
+               "trainer.ema_decay=null", "trainer.epochs=1")
     first = run(tiny, tmp_path / "first", *of_head, "optimizer.lr=5e-3").model
     known = tiny.CLASSES[1:]
     data = tiny.make_data()

@@ -34,6 +34,15 @@ if "tiny" not in NETWORKS:
                 nn.Linear(4 * side * side, embedding_dim),
             )
 
+    @register("tiny_unit")
+    class TinyUnitNetwork(TinyNetwork):
+        """Its embeddings lie on the unit sphere, as prototypes need them."""
+
+        unit_length = True
+
+        def forward(self, faces: torch.Tensor) -> torch.Tensor:
+            return nn.functional.normalize(super().forward(faces))
+
 
 def make_data(count: int = 60, seed: int = 0) -> TrainingData:
     """Noise with a bright bar whose row tells the class: easy, but not solved at the start."""
