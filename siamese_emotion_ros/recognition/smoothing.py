@@ -78,7 +78,9 @@ class FaceSmoother:
         history.shares.append(share)
         mean = np.mean(history.shares, axis=0)
         labels = self._classes + (UNKNOWN,)
-        best = int(mean.argmax())
+        # Where shares are equal the frame's own label decides: its vote has looked at distances.
+        frames_own = labels.index(recognition.label)
+        best = frames_own if mean[frames_own] == mean.max() else int(mean.argmax())
         if not history.label or mean[best] > mean[labels.index(history.label)] + self.hysteresis:
             history.label = labels[best]
         known = float(mean[:-1].sum())

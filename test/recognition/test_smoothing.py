@@ -41,6 +41,11 @@ def test_a_lasting_change_gets_through():
     assert labels(FaceSmoother(window=3), [seen("anger")] * 3 + [seen("happiness")] * 3)[-1] == "happiness"
 
 
+def test_a_tied_vote_is_decided_as_without_smoothing():
+    for label in CLASSES:
+        assert labels(FaceSmoother(window=3), [seen(label, 0.5)] * 3) == [label] * 3
+
+
 def test_hysteresis_holds_a_label_against_a_narrow_lead():
     frames = [seen("anger", 0.9)] + [seen("happiness", 0.55)] * 6
     assert labels(FaceSmoother(window=2), frames)[-1] == "happiness"
