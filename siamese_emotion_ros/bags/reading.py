@@ -91,6 +91,7 @@ class Bag:
         wanted = set(self.topics if names is None else names)
         if self._salvaged is not None:
             yield from (BagMessage(*message) for message in self._salvaged.messages(wanted))
+            self._note_salvaged()
             return
         connections = [connection for connection in self._reader.connections if connection.topic in wanted]
         if not connections:
@@ -140,7 +141,10 @@ class Bag:
             for name, found in sorted(salvaged.topics.items())
         }
         self._note(f"{self.path} is damaged or incomplete ({_reason(error)}): it is read as far as it goes")
-        for sentence in salvaged.damage:
+        self._note_salvaged()
+
+    def _note_salvaged(self) -> None:
+        for sentence in self._salvaged.damage if self._salvaged is not None else ():
             self._note(sentence)
 
     def _note(self, sentence: str) -> None:

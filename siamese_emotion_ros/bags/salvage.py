@@ -8,6 +8,7 @@ from __future__ import annotations
 import sqlite3
 import struct
 import tempfile
+from collections import Counter
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -60,6 +61,8 @@ class SalvagedBag:
                     f"{file.name}: {sum(topic.count for topic in found.values())} messages can be read, then it is "
                     f"{part.stopped}"
                 )
+            if part.incomplete:
+                self.damage.append(f"{file.name}: {part.incomplete} message(s) are there in part only, and left out")
             for name, topic in found.items():
                 before = self.topics.get(name)
                 count = topic.count + (before.count if before else 0)
@@ -67,10 +70,17 @@ class SalvagedBag:
             self._parts.append(part)
 
     def messages(self, names: Set[str]) -> Iterator[Tuple[str, int, bytes]]:
-        """(topic, time, data) of these topics, in the order in which they were written."""
+        """(topic, time, data) of these topics, in the order in which they were written; adds to damage at the end."""
+        broken: Counter = Counter()
         for part in self._parts:
             for topic, time, data in part.messages(names):
-                yield topic, time, unpack(data) if data[:4] == ZSTD_MAGIC else data
+                try:
+                    plain = unpack(data) if data[:4] == ZSTD_MAGIC else data
+                except Exception:  # zstd has exceptions of its own
+                    broken[topic] += 1
+                    continue
+                yield topic, time, plain
+        self.damage += [f"{count} message(s) on {topic} cannot be unpacked" for topic, count in broken.items()]
 
     def close(self) -> None:
         """Remove what was unpacked."""
@@ -98,11 +108,12 @@ def has_unmerged_rows(file: Path) -> bool:
 
 
 class _SqliteFile:
-    """One .db3 file. stopped: why it could not be read to its end, or nothing."""
+    """One .db3 file. stopped: why it could not be read to its end, or nothing. incomplete: messages lost in part."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self.stopped = ""
+        self.incomplete = 0
 
     def survey(self) -> Dict[str, Found]:
         topics: Dict[str, Found] = {}
@@ -146,6 +157,7 @@ class _SqliteFile:
         with MessageRows(self._path) as rows:
             if rows.missing:
                 self.stopped = f"cut off: its last {rows.missing} pages are missing"
+            self.incomplete = rows.incomplete
             yield from rows
 
     def _open(self) -> sqlite3.Connection:
@@ -168,6 +180,8 @@ class _SqliteFile:
 
 class _McapFile:
     """One .mcap file, read from its beginning without its index. stopped: why not to its end, or nothing."""
+
+    incomplete = 0  # a record that is cut off ends the file
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -76,6 +76,29 @@ def test_a_recording_without_its_metadata_is_whole(tmp_path, bag_making, picture
         assert len(bag.damage) == 1
 
 
+def test_a_message_that_cannot_be_unpacked_is_left_out_of_what_is_salvaged(tmp_path, bag_making, pictures):
+    import sqlite3
+
+    path = bag_making.pictures_bag(tmp_path / "bag", pictures, compression="message")
+    (path / "metadata.yaml").unlink()
+    database = sqlite3.connect(path / "bag.db3")
+    database.execute("UPDATE messages SET data = substr(data, 1, 2000) WHERE id = 7")
+    database.commit()
+    database.close()
+    with Bag(path) as bag:
+        for _ in range(2):
+            assert numbers(bag, bag_making) == [number for number in range(40) if number != 6]
+        assert bag.damage[1:] == ["1 message(s) on /camera/image_raw cannot be unpacked"]
+
+
+def test_a_message_that_is_there_in_part_is_told(tmp_path, bag_making):
+    path = bag_making.pictures_bag(tmp_path / "bag", [np.zeros((8, 8), np.uint8), np.zeros((600, 600), np.uint8)])
+    bag_making.cut(path / "bag.db3", 0.5)
+    with Bag(path) as bag:
+        assert numbers(bag, bag_making) == [0]
+        assert "bag.db3: 1 message(s) are there in part only, and left out" in bag.damage
+
+
 def test_parts_of_a_recording_are_read_in_the_order_of_their_numbers(tmp_path, bag_making, pictures):
     whole = tmp_path / "whole"
     whole.mkdir()
