@@ -4,6 +4,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple, Union
@@ -29,6 +30,10 @@ MAX_EMBEDDING_DIM = 8192
 
 #: A classification head over the embedding (the paper's second stage) travels in the model file under these names.
 HEAD_WEIGHT, HEAD_BIAS = "head.weight", "head.bias"
+
+
+#: Control characters, and halves of characters: no terminal shows them, and no message can carry the latter.
+UNSPEAKABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 class ArtifactError(ValueError):
@@ -116,6 +121,7 @@ def read_model(path: PathLike) -> StoredModel:
             head_classes=tuple(_strings(metadata, "head_classes")) if "head_classes" in metadata else (),
             provenance={str(key): str(value) for key, value in _json(metadata, "provenance", dict).items()},
         )
+        _check_dtypes(tensors)
         _check_finite(tensors, "weights")
         _check_head(tensors, spec)
     except ValueError as error:
@@ -254,6 +260,9 @@ def _strings(metadata: Mapping[str, str], key: str) -> List[str]:
     values = _json(metadata, key, list)
     if not all(isinstance(value, str) for value in values):
         raise ValueError(f"{key} in its metadata holds something other than text: expected a list of strings")
+    for value in values:
+        if UNSPEAKABLE.search(value):
+            raise ValueError(f"{key} in its metadata holds {value[:80]!r}: expected text without control characters")
     return values
 
 
@@ -261,6 +270,12 @@ def _float32(array: np.ndarray) -> np.ndarray:
     if array.dtype not in (np.float16, np.float32):
         raise ValueError(f"embeddings are {array.dtype}: expected float16 or float32")
     return array.astype(np.float32, copy=False)
+
+
+def _check_dtypes(weights: Mapping[str, np.ndarray]) -> None:
+    for name, array in weights.items():
+        if array.dtype not in (np.float16, np.float32, np.int64):  # int64: the counters of batch normalisation
+            raise ValueError(f"weights {name!r} are {array.dtype}: expected float16 or float32, or int64 counters")
 
 
 def _check_finite(tensors: Mapping[str, np.ndarray], what: str) -> None:

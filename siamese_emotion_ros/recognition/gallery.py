@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Optional, Sequence, Tuple
@@ -77,6 +78,8 @@ class Gallery:
             raise ValueError(f"k is {self.k}: expected 1 to {len(embeddings)}, the number of anchors")
         if self.threshold is not None and not self.threshold > 0:
             raise ValueError(f"threshold is {self.threshold}: expected a distance above 0, or none")
+        if isinstance(self.threshold, int) and self.threshold > sys.float_info.max:
+            raise ValueError(f"threshold is above {sys.float_info.max:g}: expected a distance, or none")
         if not 0 < self.sharpness < 100:
             raise ValueError(f"sharpness is {self.sharpness}: expected a power above 0 and below 100; 1 is neutral")
         if not 0 <= self.doubt < 100:

@@ -109,6 +109,8 @@ NAN_BIAS = np.full(16, np.nan, np.float32)
     "tensors, metadata, reason",
     [
         ({"embedding.bias": NAN_BIAS}, {}, "'embedding.bias' hold NaN"),
+        ({"embedding.bias": np.zeros(16)}, {}, "'embedding.bias' are float64: expected float16 or float32"),
+        ({"embedding.bias": np.zeros(16, np.complex64)}, {}, "'embedding.bias' are complex64"),
         ({"embedding.bias": np.zeros(7, np.float32)}, {}, r"embedding.bias is \(7,\), expected \(16,\)"),
         ({"embedding.bias": None}, {}, "embedding.bias is missing"),
         ({"surplus": np.zeros(1, np.float32)}, {}, "surplus is .*expected nothing of that name"),
@@ -152,6 +154,10 @@ def test_a_network_that_the_file_only_claims_is_never_built(tmp_path, model_path
         ({}, {"classes": '["anger", "anger", "neutral"]'}, "distinct"),
         ({}, {"classes": '["anger", "unknown", "neutral"]'}, "none of them 'unknown'"),
         ({}, {"classes": "[1, 2, 3]"}, "list of strings"),
+        ({}, {"classes": '["anger", "happi\\u0000ness", "neutral"]'}, "classes .* 'happi.x00ness': expected text"),
+        ({}, {"names": json.dumps(["one\ntwo"] * 30)}, "names .* 'one.ntwo': expected text without control characters"),
+        ({}, {"names": json.dumps(["\ud800"] * 30)}, "names .* '.ud800': expected text"),
+        ({}, {"threshold": "1" + "0" * 400}, r"threshold is above 1.79769e\+308"),
         ({}, {"k": "31"}, "k is 31: expected 1 to 30"),
         ({}, {"threshold": '"far"'}, "threshold in its metadata is .*far"),
         ({}, {"threshold": "-1"}, "above 0"),
@@ -163,6 +169,12 @@ def test_a_wrong_gallery_is_refused_with_its_reason(tmp_path, gallery_path, tens
     wrong = rewritten(gallery_path, tmp_path / "wrong.safetensors", tensors, metadata)
     with pytest.raises(ArtifactError, match=reason):
         read_gallery(wrong)
+
+
+def test_anchors_may_be_called_what_files_are_called(tmp_path, gallery_path):
+    names = ["Bilder/Jörg und Zoë (2).png", r"C:\faces\a b.jpg", "顔/笑\u3000顔.png", "a\u00a0b\u200dc", ""] * 6
+    read = read_gallery(rewritten(gallery_path, tmp_path / "named", metadata={"names": json.dumps(names)}))
+    assert list(read.names) == names
 
 
 @pytest.mark.parametrize("keep", [0, 7, 100, -1])
