@@ -34,15 +34,19 @@ def read_votes(path: Path) -> Tuple[np.ndarray, List[str]]:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise DataSetError(f"{path}: cannot be read ({error})") from error
-    rows = csv.reader(io.StringIO(text))
-    header = [name.strip() for name in next(rows, [])]
+    reader = csv.reader(io.StringIO(text))
+    try:
+        rows = list(reader) or [[]]
+    except csv.Error as error:  # a stray quote makes one field of all that follows
+        raise DataSetError(f"{path}: line {reader.line_num} ends no CSV ({error}). Download the file again") from error
+    header = [name.strip() for name in rows[0]]
     missing = [name for name in ("Usage",) + VOTE_COLUMNS if name not in header]
     if missing:
         raise DataSetError(f"{path}: the header lacks {', '.join(missing)}: expected FER+'s fer2013new.csv")
     usage_column = header.index("Usage")
     columns = [header.index(name) for name in VOTE_COLUMNS]
     votes, usages = bytearray(), []
-    for number, row in enumerate(rows, start=2):
+    for number, row in enumerate(rows[1:], start=2):
         try:
             votes += bytes(int(row[column]) for column in columns)
             usages.append(row[usage_column].strip())

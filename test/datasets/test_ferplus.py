@@ -150,6 +150,13 @@ def test_votes_that_do_not_fit_are_refused_as_a_whole(rows, header, message, wri
         load("fer2013", root)
 
 
+def test_a_stray_quote_is_refused_in_one_line(write_fer, fer_row, write_votes):
+    root = write_fer([fer_row(0)])
+    write_votes([vote_row(anger=10), '"' + vote_row(anger=10)] + [vote_row(anger=10)] * 5000)
+    with pytest.raises(DataSetError, match=r"fer2013new.csv: line \d+ ends no CSV .*Download the file again"):
+        load("fer2013", root)
+
+
 def test_missing_votes_file_named_by_option(write_fer, fer_row, tmp_path):
     with pytest.raises(DataSetError, match=r"votes\.csv: cannot be read"):
         load("fer2013", write_fer([fer_row(0)]), ferplus=tmp_path / "votes.csv")
