@@ -18,6 +18,9 @@ COLUMNS = ("start", "end", "label")
 #: Times in a CSV file from here on are seconds since 1970, as stamps are; below, seconds since the first image.
 SINCE_1970 = 1e8
 
+#: No stamp is as late [seconds].
+LATEST = 1e10
+
 #: A larger file is no list of intervals.
 MAX_CSV_BYTES = 20_000_000
 
@@ -146,11 +149,12 @@ def read_intervals(path: Path, first_stamp: int) -> List[Interval]:
         raise BagError(f"{path}: {path.stat().st_size} bytes: expected a list of intervals of at most {MAX_CSV_BYTES}")
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
         rows = csv.DictReader(file, skipinitialspace=True)
-        columns = [name.strip() for name in rows.fieldnames or ()]
-        if not set(COLUMNS) <= set(columns) or not set(columns) <= {*COLUMNS, "face_id"}:
-            raise BagError(f"{path}: its first line is {','.join(columns)!r}: expected start,end,label[,face_id]")
-        rows.fieldnames = columns
         try:
+            columns = [name.strip() for name in rows.fieldnames or ()]
+            if not set(COLUMNS) <= set(columns) or not set(columns) <= {*COLUMNS, "face_id"}:
+                said = ",".join(columns)[:80]
+                raise BagError(f"{path}: its first line is {said!r}: expected start,end,label[,face_id]")
+            rows.fieldnames = columns
             read = [(rows.line_num, _interval(row, f"{path}, line {rows.line_num}")) for row in rows]
         except csv.Error as error:
             raise BagError(f"{path}, line {rows.line_num}: no CSV ({error})") from error
@@ -172,8 +176,8 @@ def _interval(row: Dict[str, str], where: str) -> Interval:
             seconds = float(texts[name])
         except ValueError:
             seconds = math.nan
-        if not math.isfinite(seconds):
-            raise BagError(f"{where}: {name} is {texts[name]!r}: expected seconds")
+        if not abs(seconds) < LATEST:
+            raise BagError(f"{where}: {name} is {texts[name][:40]!r}: expected seconds")
         times.append(round(seconds * 1e9))
     if times[1] <= times[0]:
         raise BagError(f"{where}: end {texts['end']} is not after start {texts['start']}")
