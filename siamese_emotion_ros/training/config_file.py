@@ -4,6 +4,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
+import reprlib
 import typing
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Sequence
@@ -11,6 +12,10 @@ from typing import Any, Dict, List, Mapping, Sequence
 import yaml
 
 from siamese_emotion_ros.training.config import ConfigError, TrainingConfig, as_dict
+
+#: Shows a wrong value in a line: by aliases of aliases, a page of YAML holds gigabytes.
+_IN_A_LINE = reprlib.Repr()
+_IN_A_LINE.maxlevel, _IN_A_LINE.maxstring = 2, 80
 
 #: A configuration is a page of text; a larger file is something else.
 LARGEST_FILE = 1 << 20
@@ -27,7 +32,7 @@ def read_config(path: Path, overrides: Sequence[str] = ()) -> TrainingConfig:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}); name a YAML file of config/training") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(f"{path}: not YAML ({' '.join(str(error).split())})") from error
     if values is None:
         values = {}
@@ -51,7 +56,7 @@ def apply_override(values: Dict[str, Any], override: str) -> None:
         raise ConfigError(f"override {override!r}: expected key=value or section.key=value, as in trainer.epochs=10")
     try:
         value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:
         raise ConfigError(f"override {override!r}: {text!r} is not a YAML value") from error
     section = values
     for name in names[:-1]:
@@ -89,7 +94,7 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Dict[str, Any]:
 
 def _section(cls: Any, values: Any, prefix: str) -> Any:
     if not isinstance(values, Mapping):
-        raise ConfigError(f"{prefix.rstrip('.')}: {values!r} is not a section; write its keys below it")
+        raise ConfigError(f"{prefix.rstrip('.')}: {_IN_A_LINE.repr(values)} is not a section; write its keys below it")
     hints = typing.get_type_hints(cls)
     fields = {field.name: field for field in dataclasses.fields(cls)}
     unknown = [key for key in values if key not in fields]
@@ -114,24 +119,24 @@ def _value(value: Any, hint: Any, rule: Mapping[str, Any], key: str) -> Any:
         return None
     if kind is float and isinstance(value, (int, str)) and not isinstance(value, bool):
         value = _float(value)  # YAML 1.1 reads 1e-4 as text
-    if kind is str and isinstance(value, list) and rule["several"]:
-        value = ",".join(str(item) for item in value)
+    if rule["several"] and isinstance(value, list) and all(isinstance(item, str) for item in value):
+        value = ",".join(value)
     wanted = dict if typing.get_origin(kind) is not None else kind
     if not isinstance(value, wanted) or (wanted is int and isinstance(value, bool)):
-        raise ConfigError(f"{key} is {value!r}: expected {expected} ({rule['doc']})")
+        raise ConfigError(f"{key} is {_IN_A_LINE.repr(value)}: expected {expected} ({rule['doc']})")
     if isinstance(value, float) and not math.isfinite(value):
-        raise ConfigError(f"{key} is {value!r}: expected {expected} ({rule['doc']})")
+        raise ConfigError(f"{key} is {_IN_A_LINE.repr(value)}: expected {expected} ({rule['doc']})")
     too_low = rule["low"] is not None and value < rule["low"]
     too_high = rule["high"] is not None and value > rule["high"]
     if too_low or too_high or (rule["choices"] is not None and value not in rule["choices"]):
-        raise ConfigError(f"{key} is {value!r}: expected {expected} ({rule['doc']})")
+        raise ConfigError(f"{key} is {_IN_A_LINE.repr(value)}: expected {expected} ({rule['doc']})")
     return value
 
 
 def _float(value: Any) -> Any:
     try:
         return float(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return value
 
 

@@ -79,9 +79,21 @@ def test_values_that_do_not_go_together_are_refused(values, message):
         from_dict(values)
 
 
+@pytest.mark.parametrize("key", ["loss", "optimizer.lr", "data.classes"])
+def test_a_value_of_any_size_is_refused_in_a_line(tmp_path, key):
+    levels = ["&x0 [ha, ha]"] + [f"&x{n} [{', '.join([f'*x{n - 1}'] * 9)}]" for n in range(1, 6)]
+    with pytest.raises(ConfigError, match=key) as refused:
+        read_config(written(tmp_path, "{}"), [f"{key}=[{', '.join(levels)}]"])
+    assert len(str(refused.value)) < 1000
+
+
 @pytest.mark.parametrize(
     "content, message",
-    [(b"a: [", "not YAML"), (b"- 1\n", "holds a list, expected a mapping"), (b"\xff\xfe\x00", "not YAML")],
+    [
+        (b"a: [", "not YAML"), (b"[" * 30000, "not YAML"), (b"- 1\n", "holds a list, expected a mapping"),
+        (b"\xff\xfe\x00", "not YAML"),
+        (b"optimizer: {lr: 1" + b"0" * 400 + b"}", r"optimizer.lr is 10+\.\.\.0+: expected a number"),
+    ],
 )
 def test_a_file_that_is_no_configuration_is_named(tmp_path, content, message):
     path = tmp_path / "run.yaml"
