@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import struct
+
 import cv2
 import numpy as np
 import pytest
@@ -45,6 +47,16 @@ def test_no_image(content, reason, tmp_path):
     path = tmp_path / "face.png"
     path.write_bytes(content)
     with pytest.raises(ImageError, match=reason):
+        read_bgr(path)
+
+
+@pytest.mark.parametrize("extension", ["png", "jpg"])
+def test_a_promise_of_too_many_pixels_is_refused_before_it_is_decoded(extension, tmp_path, write_image, monkeypatch):
+    path = write_image(tmp_path / f"face.{extension}", 1)
+    side, promised = (struct.pack(">II" if extension == "png" else ">HH", size, size) for size in (48, 16000))
+    path.write_bytes(path.read_bytes().replace(side, promised, 1))
+    monkeypatch.setattr(cv2, "imdecode", None)
+    with pytest.raises(ImageError, match="cannot be used: the image is 16000x16000: expected sides of at most 8192"):
         read_bgr(path)
 
 

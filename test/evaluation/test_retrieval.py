@@ -89,6 +89,15 @@ def test_pictures_without_a_face_are_reported(model, anchor, tmp_path, make_face
     assert skipped == [("empty.png", "no face was found in it")]
 
 
+@pytest.mark.parametrize("extension", ["png", "bmp"])
+def test_a_picture_that_is_too_large_is_reported(model, anchor, tmp_path, make_faces, extension):
+    cv2.imwrite(str(tmp_path / "face.png"), make_faces(1).faces[0])
+    cv2.imwrite(str(tmp_path / f"wide.{extension}"), np.zeros((4, 9000), np.uint8))
+    _, matches, skipped = similar_faces(model, anchor, tmp_path)
+    assert [match.name for match in matches] == ["face.png"]
+    assert [name for name, _ in skipped] == [f"wide.{extension}"] and "9000x4" in skipped[0].reason
+
+
 def test_what_cannot_be_compared_is_refused(model, anchor, tmp_path):
     with pytest.raises(ValueError, match="none of 0 images"):
         similar_faces(model, anchor, tmp_path)
