@@ -77,6 +77,8 @@ def start_nodes(context):
             raise ValueError(f"source:={given['source']} is published raw: leave transport:=compressed out")
         if not is_webcam(given["source"]):
             player_parameters.update(FROM_ITS_BEGINNING)
+    if given["source"]:
+        parameters.update(heard_reliably(given))
     if recorded:
         # Recorded stamps are of another day: everyone goes by the recording's clock, each namespace by its own.
         parameters.setdefault("use_sim_time", True)
@@ -106,6 +108,17 @@ def start_nodes(context):
     if given["overlay"] == "true":
         nodes.append(node(OVERLAY, parameters))
     return nodes
+
+
+def heard_reliably(given):
+    """What has the pipeline get every image of a source that is started with it.
+
+    With the best effort that suits a camera, most are lost on their way to another process where ROS is kept to this
+    machine (ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST): Fast DDS then shares 512 kB at most, less than one image.
+    """
+    topic = given["image"] if given["image"].startswith("/") else f"{given['namespace']}/{given['image']}"
+    transport = "/compressed" if given["transport"] == "compressed" else ""
+    return {f"qos_overrides./{topic.lstrip('/')}{transport}.subscription.reliability": "reliable"}
 
 
 def is_webcam(source):

@@ -4,7 +4,7 @@ from __future__ import annotations
 from typing import NamedTuple, Optional
 
 #: An image earlier than the one before by no more than this was overtaken on its way; time did not jump [ns].
-OVERTAKEN = 500_000_000
+OVERTAKEN = 300_000_000
 
 #: After so long without an image, whoever stands where somebody stood may be somebody else [ns].
 PAUSE = 1_500_000_000

@@ -82,12 +82,13 @@ class PlayerNode(StreamNode):
 
     def _run(self) -> None:
         try:
-            while True:
-                self.vitals.excuse = self._awaited()
-                if not self.vitals.excuse:
-                    break
+            awaited = self._awaited()
+            while awaited:
+                self.vitals.excuse = awaited
                 if self.stopping.wait(0.02):
                     return
+                awaited = self._awaited()
+            self.vitals.excuse = ""
             self.play()
             if not self.stopping.is_set():
                 self.vitals.excuse = f"{self.playing} has ended"

@@ -110,6 +110,11 @@ def flat(values, prefix=""):
 
 # --- with launch: what each argument comes to ---
 
+def reliably(topic):
+    """What has the pipeline get every image of a source that is started with it."""
+    return {f"qos_overrides.{topic}.subscription.reliability": "reliable"}
+
+
 #: How a source that has a beginning is started.
 FROM_ITS_BEGINNING = {"wait_for_subscribers": 1, "wait_for_emotions": True}
 
@@ -171,7 +176,9 @@ def test_a_source_is_started_with_what_concerns_it():
     assert nodes["image_source"]["parameters"] == {
         "source": "clip.mp4", "loop": True, "autostart": False, "use_sim_time": True, **FROM_ITS_BEGINNING
     }
-    assert nodes["emotion_pipeline"]["parameters"] == {"model_path": "m", "autostart": False, "use_sim_time": True}
+    assert nodes["emotion_pipeline"]["parameters"] == {
+        "model_path": "m", "autostart": False, "use_sim_time": True, **reliably("/image_raw")
+    }
 
 
 @with_launch
@@ -186,7 +193,7 @@ def test_a_recording_is_played_with_its_own_clock(tmp_path, alone):
     }
     for name, node in nodes.items():
         assert node["remappings"] == [("image_raw", "image_raw"), ("/clock", "clock")]
-        assert name == "bag_player" or node["parameters"] == {"use_sim_time": True}
+        assert name == "bag_player" or node["parameters"] == {"use_sim_time": True, **reliably("/head/image_raw")}
 
 
 @with_launch
@@ -219,7 +226,9 @@ def test_of_a_recording_the_topic_transport_and_clock_may_be_chosen(tmp_path, ba
         "bag": str(bag), "clock_rate": 100.0, "image": "/left", "decompress": False, "use_sim_time": False,
         **FROM_ITS_BEGINNING,
     }
-    assert nodes["emotion_pipeline"]["parameters"] == {"image_transport": "compressed", "use_sim_time": False}
+    assert nodes["emotion_pipeline"]["parameters"] == {
+        "image_transport": "compressed", "use_sim_time": False, **reliably("/left/compressed")
+    }
 
 
 @with_launch
