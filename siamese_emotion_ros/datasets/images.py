@@ -10,7 +10,7 @@ import numpy as np
 
 from ..faces.cropping import MAX_CROP_SIDE
 from ..faces.image_messages import ImageError as FrameError
-from ..faces.image_messages import _check_size, _jpeg_size, _png_size
+from ..faces.image_messages import check_size, checked
 
 EXTENSIONS = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".tif", ".tiff", ".webp"})
 
@@ -40,10 +40,10 @@ def read_bgr(path: Path) -> np.ndarray:
     if _is_cut_off(data):
         raise ImageError("is cut off: its end is missing")
     try:
-        _check_promised_size(data)
+        checked(data)
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-        if image is not None:
-            _check_size(image.shape[1], image.shape[0])
+        if image is not None:  # TIFF and the like, too
+            check_size(image.shape[1], image.shape[0])
     except FrameError as error:
         raise ImageError(f"cannot be used: {error}") from error
     except cv2.error as error:
@@ -62,14 +62,6 @@ def read_face(path: Path) -> np.ndarray:
         return gray
     width, height = (max(1, round(side * scale)) for side in gray.shape[::-1])
     return cv2.resize(gray, (width, height), interpolation=cv2.INTER_AREA)
-
-
-def _check_promised_size(data: bytes) -> None:
-    """As a camera's: 31 KB of PNG, decoded before anybody looks, take 1.5 GB."""
-    if data.startswith(b"\xff\xd8"):
-        _check_size(*_jpeg_size(data))
-    elif data.startswith(b"\x89PNG"):
-        _check_size(*_png_size(data))
 
 
 def _is_cut_off(data: bytes) -> bool:

@@ -43,7 +43,7 @@ def _decode_packed(
 ) -> np.ndarray:
     """An image in one plane of rows with `channels` values of `depth` bytes for each pixel."""
     width, height, step = message.width, message.height, message.step
-    _check_size(width, height)
+    check_size(width, height)
     _check_step(message, width * channels * depth)
     data = np.frombuffer(message.data, np.uint8)
     _check_data(message, len(data), step * height)
@@ -62,7 +62,7 @@ def _decode_planar(
 ) -> np.ndarray:
     """An image in a plane of Y and a plane of U and V in turn, (rows, pairs) = chroma_of(height, width) of them."""
     width, height, step = message.width, message.height, message.step
-    _check_size(width, height)
+    check_size(width, height)
     rows, pairs = chroma_of(height, width)
     data = np.frombuffer(message.data, np.uint8)
     # Drivers disagree on what a step means for two planes; data of exactly two unpadded planes leaves one reading.
@@ -92,7 +92,8 @@ def _check_data(message: Any, found: int, needed: int) -> None:
         )
 
 
-def _check_size(width: int, height: int) -> None:
+def check_size(width: int, height: int) -> None:
+    """ImageError unless both are 1 to MAX_FRAME_SIDE pixels."""
     if width < 1 or height < 1:
         raise ImageError(f"the image is {width}x{height}: expected at least one pixel")
     # Before anything is allocated for it: a few bytes of PNG can promise any size.
@@ -211,11 +212,7 @@ def _decompress(message: Any) -> np.ndarray:
     if "compressedDepth" in message.format:
         raise ImageError(f"format is {message.format[:60]!r}: a depth image shows no faces; expected jpeg or png")
     data = bytes(message.data)
-    if data.startswith(b"\xff\xd8"):
-        _check_size(*_jpeg_size(data))
-    elif data.startswith(b"\x89PNG\r\n\x1a\n"):
-        _check_size(*_png_size(data))
-    else:
+    if not checked(data):
         raise ImageError(
             f"{len(data)} bytes of format {message.format[:60]!r} that begin with {data[:4].hex() or 'nothing'}: "
             "expected a jpeg or png image"
@@ -224,6 +221,20 @@ def _decompress(message: Any) -> np.ndarray:
     if image is None:
         raise ImageError(f"{len(data)} bytes of {message.format[:60]!r} that OpenCV cannot decode: the data is damaged")
     return image
+
+
+def checked(data: bytes) -> bool:
+    """True for a whole JPEG or PNG of a size that we take, False for anything else; nothing is decoded for it.
+
+    ImageError for one that is cut off, or too large: 31 KB of PNG, once decoded, can take 1.5 GB.
+    """
+    if data.startswith(b"\xff\xd8"):
+        check_size(*_jpeg_size(data))
+    elif data.startswith(b"\x89PNG\r\n\x1a\n"):
+        check_size(*_png_size(data))
+    else:
+        return False
+    return True
 
 
 def _jpeg_size(data: bytes) -> Tuple[int, int]:
