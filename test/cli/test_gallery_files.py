@@ -157,6 +157,14 @@ def test_merge_takes_what_is_in_both_once(files, tmp_path):
     assert read_gallery(whole).fingerprint == gallery.fingerprint
 
 
+def test_merge_says_that_calibration_is_gone(files, tmp_path):
+    calibrated, whole = tmp_path / "calibrated.safetensors", tmp_path / "whole.safetensors"
+    write_gallery(calibrated, replace(read_gallery(files / "pictured.safetensors"), sharpness=2.0, doubt=0.5))
+    output = succeeds("merge", calibrated, files / "plain.safetensors", "--output", whole).output
+    assert "confidence is calibrated no more: `gallery calibrate` finds" in output
+    assert "no more" not in succeeds("merge", calibrated, calibrated, "--output", whole, "--force").output
+
+
 def test_relabel_renames_classes_and_corrects_anchors(files, tmp_path):
     table, output = tmp_path / "labels.csv", tmp_path / "out.safetensors"
     table.write_text("name,label\nface1,neutral\nface2,neutral\n")

@@ -47,6 +47,10 @@ def _merge(files: List[Path], output: Path, k: Optional[int], threshold: Optiona
     if whole.threshold is None and any(gallery.threshold is not None for gallery in galleries):
         texts = ", ".join("none" if gallery.threshold is None else f"{gallery.threshold:.4g}" for gallery in galleries)
         console.print(f"the thresholds differ ({texts}), so there is none: give --threshold to set one", style="yellow")
+    certain = [(gallery.sharpness, gallery.doubt) != (1, 0) for gallery in (whole, *galleries)]
+    if any(certain) and not certain[0]:
+        console.print("confidence is calibrated no more: `gallery calibrate` finds sharpness, doubt and threshold",
+                      style="yellow")
     if whole.images is None and any(gallery.images is not None for gallery in galleries):
         console.print(
             "not all galleries carry images of one size, so none are kept: this gallery cannot follow another model",
