@@ -27,7 +27,7 @@ def train(
     stage: Optional[str] = typer.Option(None, help="embedding, or head: a classification head over a model."),
     progress: bool = typer.Option(True, help="Show a progress bar."),
 ) -> None:
-    """Train a network and write OUTPUT/model.safetensors; Ctrl-C leaves a run that --resume goes on with."""
+    """Train a network and write OUTPUT/model.safetensors; Ctrl-C or TERM leaves a run that --resume goes on with."""
     with reported():
         _train(list(overrides or []), config, data_root, output, resume, stage, progress)
 
@@ -103,3 +103,4 @@ def _report(result: TrainingResult, output: Path) -> None:
         console.print(f"wrote {result.model} ({result.fingerprint[:12] if result.fingerprint else ''})")
     if not result.finished:
         console.print(f"interrupted; go on with: siamese-emotion train --resume --output {output}")
+        raise typer.Exit(130)

@@ -116,7 +116,7 @@ class Growth:
     def run(self, report: Callable[[str], None] = lambda line: None) -> GrowthState:
         """Carry the protocol to its end and write the table and the plot after each stage.
 
-        `report` is told what is being done. Raises Interrupted after a Ctrl-C.
+        `report` is told what is being done. Raises Interrupted after a Ctrl-C or TERM.
         """
         if not self.state.ranking:
             report(f"ranking pairs of {', '.join(self._config.classes)}")

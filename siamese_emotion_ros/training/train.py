@@ -14,7 +14,7 @@ from typing import Any, Dict, Iterator, List, Mapping, Optional
 import lightning
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.callbacks import Callback, RichProgressBar
+from lightning.pytorch.callbacks import Callback, LambdaCallback, RichProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_info
 
@@ -52,9 +52,9 @@ def train(
     """Train as `config` says and write model.safetensors, config.yaml, epochs.csv and checkpoints into `folder`.
 
     With `resume`, goes on from the folder's last checkpoint; on a CPU, with as many threads, the result is then the
-    same, bit for bit, as that of a run that was never stopped. Ctrl-C ends the run after the step in work with a
-    checkpoint and the best model so far; a second Ctrl-C ends it at once. Raises ConfigError when `folder` holds
-    another run.
+    same, bit for bit, as that of a run that was never stopped. Ctrl-C or TERM, to any of its processes, ends the run
+    after the step in work with a checkpoint and the best model so far; a second Ctrl-C ends it at once. Raises
+    ConfigError when `folder` holds another run.
     """
     checkpoint = open_run(config, folder, resume)
     pl.seed_everything(config.trainer.seed, verbose=False)
@@ -75,8 +75,8 @@ def train(
     recorder = RunRecorder(config, folder, loader)
     validation = config.validation
     probes = ProbeLoader(data, validation.anchors, validation.queries, config.trainer.seed)
-    with _quiet(), _stopping_gently(recorder):
-        trainer = _trainer(config, folder, recorder, progress_bar)
+    with _quiet(), _stopping_gently(recorder) as listening:
+        trainer = _trainer(config, folder, [recorder, listening], progress_bar)
         trainer.fit(module, loader, probes, ckpt_path=None if checkpoint is None else str(checkpoint), **_no_pickle())
     finished = not recorder.interrupted
     fingerprint = None
@@ -176,9 +176,8 @@ def is_first_process() -> bool:
     return all(os.environ.get(name, "0") == "0" for name in names)
 
 
-def _trainer(config: TrainingConfig, folder: Path, recorder: RunRecorder, progress_bar: bool) -> pl.Trainer:
+def _trainer(config: TrainingConfig, folder: Path, callbacks: List[Callback], progress_bar: bool) -> pl.Trainer:
     where = config.trainer
-    callbacks: List[Callback] = [recorder]
     if progress_bar:
         callbacks.append(RichProgressBar(leave=True))
     return pl.Trainer(
@@ -227,20 +226,28 @@ def _quiet() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _stopping_gently(recorder: RunRecorder) -> Iterator[None]:
-    """The first Ctrl-C asks the recorder to stop; the second interrupts as usual."""
+def _stopping_gently(recorder: RunRecorder) -> Iterator[Callback]:
+    """The first Ctrl-C, and every TERM, asks the recorder to stop; the second Ctrl-C interrupts as usual.
+
+    Yields the callback that listens on, for the trainer: Lightning takes TERM for itself when it sets out.
+    """
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield Callback()
         return
-    before = signal.getsignal(signal.SIGINT)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def stop(number: int, frame: Any) -> None:
         recorder.request_stop()
-        signal.signal(signal.SIGINT, before)
-        os.write(2, b"\nstopping after this step (or its validation); Ctrl-C again to stop at once\n")
+        signal.signal(signal.SIGINT, before[signal.SIGINT])
+        os.write(2, b"\nstopping after this step (or its validation); Ctrl-C to stop at once\n")
 
-    signal.signal(signal.SIGINT, stop)
+    def listen_to_term(*_: Any) -> None:
+        signal.signal(signal.SIGTERM, stop)
+
+    for number in before:
+        signal.signal(number, stop)
     try:
-        yield
+        yield LambdaCallback(on_train_start=listen_to_term)
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

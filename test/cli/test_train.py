@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import cv2
@@ -153,3 +154,18 @@ def test_one_of_two_processes_speaks(faces, config, tmp_path):
     for said in ("skipped 1", "best epoch 0", "wrote "):
         assert ended.stdout.count(said) == 1, ended.stdout
     assert "Warning" not in ended.stdout
+
+
+def test_a_terminated_run_says_how_to_go_on(faces, config, tmp_path):
+    program = [sys.executable, "-m", "siamese_emotion_ros.cli.main", "train", "--config", config, "--data-root", faces]
+    process = subprocess.Popen(
+        [*program, "--output", tmp_path, "--no-progress", "trainer.epochs=10000", "network.architecture=compact"],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    while process.poll() is None and not (tmp_path / "best.ckpt").exists():
+        time.sleep(0.05)
+    process.terminate()
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 130, output
+    assert "interrupted; go on with: siamese-emotion train --resume --output" in output
+    assert (tmp_path / "model.safetensors").is_file()

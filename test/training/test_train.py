@@ -176,10 +176,11 @@ def test_a_killed_process_can_be_resumed_to_the_same_end(tiny, tiny_command, tmp
     assert figures(resumed) == figures(unbroken)
 
 
-def test_ctrl_c_leaves_a_model_and_a_run_that_goes_on(tiny, tiny_command, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_run_leaves_a_model_and_can_go_on(tiny, tiny_command, tmp_path, number):
     process = start(tiny_command, tmp_path / "stopped", "trainer.epochs=100000")
     wait_for(tmp_path / "stopped" / "best.ckpt", process)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 0, output
     assert "stopping after this step" in output
