@@ -40,11 +40,13 @@ def _benchmark(
     from rich.console import Console
     from rich.table import Table
 
+    from siamese_emotion_ros.cli.output import refuse_unwritable
     from siamese_emotion_ros.evaluation.speed import gallery_of, percentiles, recognize_times
     from siamese_emotion_ros.recognition.model import EmbeddingModel
     from siamese_emotion_ros.recognition.recognizer import Recognizer
     from siamese_emotion_ros.shipped import DEFAULT_MODEL, shipped_path
 
+    refuse_unwritable(json_file)
     console = Console()
     file = model_file or shipped_path("models", DEFAULT_MODEL)
     model = EmbeddingModel.load(file, device, backend=backend, threads=threads)

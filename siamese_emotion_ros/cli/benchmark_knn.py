@@ -43,11 +43,13 @@ def _benchmark_knn(
 
     from rich.console import Console
 
+    from siamese_emotion_ros.cli.output import refuse_unwritable
     from siamese_emotion_ros.evaluation.search_speed import measure_searches
     from siamese_emotion_ros.evaluation.tables import as_csv
     from siamese_emotion_ros.recognition.approximate import SEARCHES
     from siamese_emotion_ros.recognition.whole_files import write_atomically
 
+    refuse_unwritable(json_file, csv_file)
     if approximate not in SEARCHES[1:]:
         raise ValueError(f"--approximate is {approximate!r}: expected {' or '.join(SEARCHES[1:])}")
     console = Console(highlight=False)

@@ -75,6 +75,7 @@ def _evaluate(
     from rich.console import Console
 
     from siamese_emotion_ros.cli.loading import load_faces
+    from siamese_emotion_ros.cli.output import refuse_unwritable
     from siamese_emotion_ros.cli.progress import face_progress
     from siamese_emotion_ros.evaluation.anchors import gallery_of_faces, narrowed, shared_classes, without_queries
     from siamese_emotion_ros.evaluation.measurement import measure
@@ -89,6 +90,7 @@ def _evaluate(
     from siamese_emotion_ros.recognition.recognizer import Settings
     from siamese_emotion_ros.recognition.whole_files import write_atomically
 
+    refuse_unwritable(json_path, html_path)
     settings = Settings(k, threshold)
     wanted = None if classes is None else parse_label_set(classes)
     model_path = _shipped(DEFAULT_MODEL) if model_path is None else model_path

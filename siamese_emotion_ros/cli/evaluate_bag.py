@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, List, Mapping, Optional, Tuple
 import typer
 
 from siamese_emotion_ros.cli.errors import reported
+from siamese_emotion_ros.cli.output import refuse_unwritable
 from siamese_emotion_ros.shipped import DEFAULT_GALLERIES, DEFAULT_MODEL
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def evaluate_bag(
 ) -> None:
     """Replay a recording through the robot's own pipeline, without ROS, and measure it against the truth."""
     with reported():
+        refuse_unwritable(json, html, video)
         finder = _finder(detector, detector_model, detection_width)
         recognizer = _recognizer(model, gallery, k, threshold, device)
         facts = {

@@ -33,6 +33,7 @@ def export(
 def _export(model: Optional[Path], format: str, output: Optional[Path], force: bool) -> bool:
     from rich.console import Console
 
+    from siamese_emotion_ros.cli.output import refuse_existing
     from siamese_emotion_ros.recognition.artifacts import read_model
     from siamese_emotion_ros.shipped import DEFAULT_MODEL, shipped_path
 
@@ -40,8 +41,7 @@ def _export(model: Optional[Path], format: str, output: Optional[Path], force: b
         raise ValueError(f"unknown format {format!r}: expected {' or '.join(FORMATS)}")
     model = shipped_path("models", DEFAULT_MODEL) if model is None else model
     output = Path(model.stem + FORMATS[format]) if output is None else output
-    if output.exists() and not force:
-        raise ValueError(f"{output} exists already: name another file with --output, or add --force to replace it")
+    refuse_existing(output, force)
     write = _write_onnx if format == "onnx" else _write_half
     return write(read_model(model), output, Console(highlight=False, soft_wrap=True))
 

@@ -41,6 +41,7 @@ def _framing(
     from rich.console import Console
     from rich.table import Table
 
+    from siamese_emotion_ros.cli.output import refuse_unwritable
     from siamese_emotion_ros.cli.progress import face_progress
     from siamese_emotion_ros.evaluation import framing as measuring
     from siamese_emotion_ros.evaluation.anchors import narrowed, shared_classes
@@ -50,6 +51,7 @@ def _framing(
     from siamese_emotion_ros.recognition.model import EmbeddingModel
     from siamese_emotion_ros.recognition.whole_files import write_atomically
 
+    refuse_unwritable(csv)
     embedder = EmbeddingModel.load(model, device, backend="auto", threads=2)
     stored = read_gallery(gallery)
     queries, _, part = source.load(seed)

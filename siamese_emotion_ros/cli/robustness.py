@@ -35,6 +35,7 @@ def _robustness(
     from rich.console import Console
     from rich.table import Table
 
+    from siamese_emotion_ros.cli.output import refuse_unwritable
     from siamese_emotion_ros.cli.progress import face_progress
     from siamese_emotion_ros.evaluation import robustness as measuring
     from siamese_emotion_ros.evaluation.anchors import narrowed, shared_classes
@@ -44,6 +45,7 @@ def _robustness(
     from siamese_emotion_ros.recognition.recognizer import Settings
     from siamese_emotion_ros.recognition.whole_files import write_atomically
 
+    refuse_unwritable(csv, plot)
     embedder = EmbeddingModel.load(model, device, backend="auto", threads=2)
     stored = read_gallery(gallery)
     queries, _, part = faces.load(seed)

@@ -75,8 +75,9 @@ def _build(
 ) -> None:
     from rich.console import Console
 
-    from siamese_emotion_ros.cli.gallery.output import refuse_existing, write_and_tell
+    from siamese_emotion_ros.cli.gallery.output import write_and_tell
     from siamese_emotion_ros.cli.loading import load_faces
+    from siamese_emotion_ros.cli.output import refuse_existing
     from siamese_emotion_ros.cli.progress import face_progress
     from siamese_emotion_ros.datasets.ferplus import keep_confirmed, keep_supported
     from siamese_emotion_ros.recognition.calibration import calibrated

@@ -42,8 +42,9 @@ def _calibrate(
 
     from rich.console import Console
 
-    from siamese_emotion_ros.cli.gallery.output import refuse_existing, write_and_tell
+    from siamese_emotion_ros.cli.gallery.output import write_and_tell
     from siamese_emotion_ros.cli.gallery.queries import embedded_queries
+    from siamese_emotion_ros.cli.output import refuse_existing
     from siamese_emotion_ros.recognition.artifacts import read_gallery
     from siamese_emotion_ros.recognition.calibration import calibrated
 

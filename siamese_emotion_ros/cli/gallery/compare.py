@@ -61,8 +61,8 @@ def _compare(
 ) -> None:
     from rich.console import Console
 
-    from siamese_emotion_ros.cli.gallery.output import refuse_existing
     from siamese_emotion_ros.cli.gallery.queries import embedded_queries
+    from siamese_emotion_ros.cli.output import refuse_existing
     from siamese_emotion_ros.cli.progress import face_progress
     from siamese_emotion_ros.evaluation.condensing import compare_condensations, comparison_csv
     from siamese_emotion_ros.recognition.artifacts import read_gallery

@@ -41,7 +41,8 @@ def _condense(
     import numpy as np
     from rich.console import Console
 
-    from siamese_emotion_ros.cli.gallery.output import refuse_existing, write_and_tell
+    from siamese_emotion_ros.cli.gallery.output import write_and_tell
+    from siamese_emotion_ros.cli.output import refuse_existing
     from siamese_emotion_ros.cli.progress import face_progress
     from siamese_emotion_ros.recognition.artifacts import read_gallery
     from siamese_emotion_ros.recognition.calibration import carried_threshold

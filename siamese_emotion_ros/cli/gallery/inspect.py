@@ -32,8 +32,8 @@ def _inspect(file: Path, plot: Optional[Path], confusions: int, seed: int, as_js
 
     from rich.console import Console
 
-    from siamese_emotion_ros.cli.gallery.output import refuse_existing
     from siamese_emotion_ros.cli.inspect import facts_tables, gallery_facts
+    from siamese_emotion_ros.cli.output import refuse_existing
     from siamese_emotion_ros.cli.progress import face_progress
     from siamese_emotion_ros.evaluation.gallery_plot import draw_gallery
     from siamese_emotion_ros.evaluation.inspection import judge_gallery, nearest_confusions

@@ -1,23 +1,13 @@
-"""What all commands that write a gallery do: refuse to overwrite unasked, write it whole, say what it is."""
+"""What all commands that write a gallery do: write it whole, and say what it is."""
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Optional
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
     from siamese_emotion_ros.recognition.gallery import Gallery
-
-
-def refuse_existing(output: Optional[Path], force: bool) -> None:
-    """ValueError when `output` exists and nobody said --force; asked before the work, not after it."""
-    if output is None:
-        return
-    if output.is_dir():
-        raise ValueError(f"{output} is a folder: name a file in it")
-    if output.exists() and not force:
-        raise ValueError(f"{output} exists already: name another file, or add --force to replace it")
 
 
 def write_and_tell(console: Console, output: Path, gallery: Gallery, half: bool = False) -> None:

@@ -32,7 +32,8 @@ def _reembed(
 
     from rich.console import Console
 
-    from siamese_emotion_ros.cli.gallery.output import refuse_existing, write_and_tell
+    from siamese_emotion_ros.cli.gallery.output import write_and_tell
+    from siamese_emotion_ros.cli.output import refuse_existing
     from siamese_emotion_ros.cli.progress import face_progress
     from siamese_emotion_ros.recognition.artifacts import read_gallery
     from siamese_emotion_ros.recognition.gallery import reembed as reembedded

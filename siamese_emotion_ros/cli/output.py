@@ -1,0 +1,30 @@
+"""Files that commands write: what cannot be written, or is there already, is refused before the work."""
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Optional
+
+
+def refuse_unwritable(*outputs: Optional[Path]) -> None:
+    """ValueError for the first of `outputs` (None = not asked for) that cannot become a file; no trace is left."""
+    for output in outputs:
+        if output is None:
+            continue
+        if output.is_dir():
+            raise ValueError(f"{output} is a folder: name a file in it")
+        folder = next(parent for parent in output.absolute().parents if parent.exists())
+        try:
+            with tempfile.TemporaryFile(dir=str(folder)):  # permissions alone say nothing to root, nor of /proc
+                pass
+        except OSError as error:
+            raise ValueError(
+                f"{output} cannot be written, {folder} takes no file ({error.strerror}): name one in another folder"
+            ) from error
+
+
+def refuse_existing(output: Optional[Path], force: bool) -> None:
+    """ValueError when `output` exists and nobody said --force, and as `refuse_unwritable`."""
+    refuse_unwritable(output)
+    if output is not None and output.exists() and not force:
+        raise ValueError(f"{output} exists already: name another file, or add --force to replace it")

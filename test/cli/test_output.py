@@ -1,0 +1,33 @@
+"""Outputs that cannot be written are refused before the work: none of the inputs named here is there."""
+from __future__ import annotations
+
+import pytest
+from typer.testing import CliRunner
+
+from siamese_emotion_ros.cli.main import app
+
+FACES = ("--dataset", "folder", "--root", "nowhere")
+FILES = ("--model", "m", "--gallery", "g")
+COMMANDS = [
+    *(("evaluate", *FACES, flag) for flag in ("--json", "--html")),
+    *(("evaluate-bag", "nowhere", flag) for flag in ("--json", "--html", "--video")),
+    *(("robustness", *FACES, *FILES, flag) for flag in ("--csv", "--plot")),
+    ("framing", *FACES, *FILES, "--csv"),
+    ("export", "--model", "m", "--force", "--output"),
+    ("benchmark", "--model", "m", "--json"),
+    *(("benchmark-knn", "--sizes", "0", flag) for flag in ("--json", "--csv")),
+    ("gallery", "build", "--model", "m", *FACES, "--output"),
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_an_output_that_is_a_folder_or_in_no_folder_of_ours_is_refused_at_once(tmp_path, command):
+    result = CliRunner().invoke(app, [*command, str(tmp_path)])
+    assert result.exit_code == 2 and f"{tmp_path} is a folder: name a file in it" in result.output
+    file = tmp_path / "file"
+    file.write_bytes(b"")
+    result = CliRunner().invoke(app, [*command, str(file / "below" / "it")])
+    assert result.exit_code == 2 and f"{file} takes no file (Not a directory)" in result.output
+    result = CliRunner().invoke(app, [*command, "/proc/x"])
+    assert result.exit_code == 2 and "/proc/x cannot be written, /proc takes no file" in result.output
+    assert [*tmp_path.iterdir()] == [file]
