@@ -19,6 +19,9 @@ WAIT_FOR_EMOTIONS = Spec(
     "Hold the beginning back until siamese_emotion listens to `faces`, so that the first face is answered, too.",
 )
 
+#: face_crop, which publishes `faces`, may know of siamese_emotion a moment later than we do [s].
+SETTLING = 1.0
+
 
 class PlayerNode(StreamNode):
     """Plays in a thread of its own while active, and says on `~/ended`, latched, whether it is through.
@@ -88,6 +91,8 @@ class PlayerNode(StreamNode):
                 if self.stopping.wait(0.02):
                     return
                 awaited = self._awaited()
+            if self.settings.wait_for_emotions and self.stopping.wait(SETTLING):
+                return
             self.vitals.excuse = ""
             self.play()
             if not self.stopping.is_set():
