@@ -110,7 +110,7 @@ def _evaluate(
     else:
         assert anchored is not None
         same = anchored.is_same_copy(queried)
-        others = load_faces(anchored.dataset, anchored.root, **anchored.options)
+        others = load_faces(anchored.dataset, anchored.root, anchored.options)
         chosen, anchors_part = choose_part(others, anchored.split or ("train" if same else "all"), seed)
         pool, left = without_queries(others.select(chosen), queries)
         if left:

@@ -2,14 +2,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Mapping
 
 if TYPE_CHECKING:
     from siamese_emotion_ros.datasets.face_set import FaceSet
 
 
-def load_faces(dataset: str, root: Path, quiet: bool = False, **options: Any) -> FaceSet:
-    """The data set `dataset` at `root`, as datasets.load, or "bag", as evaluation.bag_faces.load_bag.
+def load_faces(dataset: str, root: Path, options: Mapping[str, Any], quiet: bool = False) -> FaceSet:
+    """The data set `dataset` at `root` as datasets.load, or "bag", as evaluation.bag_faces.load_bag.
 
     Says what was skipped and what was left out, unless `quiet`.
     """
@@ -29,10 +29,11 @@ def load_faces(dataset: str, root: Path, quiet: bool = False, **options: Any) ->
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(f"reading {dataset}", total=None)
-        faces = load(
-            dataset, root, loaders,
-            progress=lambda done, total: bar.update(task, completed=done, total=total), **options,
-        )
+
+        def show(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        faces = load(dataset, root, loaders, **{"progress": show, **options})
     if faces.skipped:
         first = faces.skipped[0]
         console.print(f"skipped {len(faces.skipped)}, such as {first.name}: {first.reason}", highlight=False)

@@ -43,7 +43,7 @@ def _protocol(
     console = Console(highlight=False)
     chosen = [start.strip() for start in starts.split(",") if start.strip()]
     growth = Growth(config, lambda wanted: prepare(faces, wanted), output, stop_below, chosen, progress)
-    faces = load_faces(config.data.dataset, Path(str(config.data.root)), **dict(config.data.options))
+    faces = load_faces(config.data.dataset, Path(str(config.data.root)), config.data.options)
     try:
         state = growth.run(console.print)
     except Interrupted:

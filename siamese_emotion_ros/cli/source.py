@@ -21,7 +21,7 @@ class Source(NamedTuple):
         from siamese_emotion_ros.cli.loading import load_faces
         from siamese_emotion_ros.evaluation.parts import choose_part
 
-        loaded = load_faces(self.dataset, self.root, **self.options)
+        loaded = load_faces(self.dataset, self.root, self.options)
         rows, part = choose_part(loaded, self.split, seed)
         return loaded.select(rows), loaded, part
 

@@ -52,8 +52,7 @@ def _train(
         config = with_network_of_model(config)
     open_run(config, output, resume)  # before the data set is read, which takes a while
     first = is_first_process()
-    options = dict(config.data.options)
-    faces = load_faces(config.data.dataset, Path(str(config.data.root)), quiet=not first, **options)
+    faces = load_faces(config.data.dataset, Path(str(config.data.root)), config.data.options, quiet=not first)
     data = prepare(faces, config)
     result = train_head(config, data, output) if config.stage == "head" else run(config, data, output, resume, progress)
     if first:

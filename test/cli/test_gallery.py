@@ -105,6 +105,8 @@ def test_the_models_head_may_say_which_anchors_are_clear(model, folder, tmp_path
         (("--anchors", "2"), "anchors is 2"),
         (("--device", "tpu"), "device is 'tpu'"),
         (("--split", "random"), "random"),
+        (("--image-size", "0"), "--image-size"),
+        (("--option", "progress=1"), "progress is 1: expected a function"),
     ],
 )
 def test_what_cannot_be_built_is_one_line_and_no_file(model, folder, tmp_path, more, reason):

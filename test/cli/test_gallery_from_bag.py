@@ -120,7 +120,7 @@ def test_some_stay_back_to_calibrate_when_asked(model, tmp_path, bag_making, por
         (("truth=/truth", "min_focus=9"), "blurred"),
         (("truth=/truth", "per_second=-1"), "per_second is -1: expected a number, 0 or more"),
         (("truth=/truth", "min_score=high"), "min_score is 'high': expected a number"),
-        (("truth=5",), "5 is neither a topic of"),
+        (("truth=5",), "truth is 5: expected text"),
         (("truth=late.csv",), "do its times and the images' stamps belong together?"),
     ],
 )

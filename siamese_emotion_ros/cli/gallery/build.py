@@ -50,7 +50,7 @@ def build(
         "(0.95), and sharpness and doubt, so that confidence is the probability of being right."
     ),
     image_size: Optional[int] = typer.Option(
-        None, help="Also store the faces, this many pixels square, so that the gallery can follow another model."
+        None, min=1, help="Also store the faces, this many pixels square, so that the gallery can follow another model."
     ),
     half: bool = typer.Option(False, help="Store float16 embeddings: half the size."),
     option: Optional[List[str]] = typer.Option(
@@ -103,7 +103,7 @@ def _build(
         raise ValueError(f"--known-share is {known_share}: expected a share between 0 and 1, such as 0.99")
     embedder = EmbeddingModel.load(model, device)
     wanted = parse_label_set(classes) if classes else None
-    faces = load_faces(dataset, root, **options)
+    faces = load_faces(dataset, root, options)
     faces = faces.restrict(wanted or [label for label in SEVEN if faces.counts().get(label)])
     for_anchors, for_calibration = _parts(faces, split, seed)
     if known_share is not None and not len(for_calibration):
