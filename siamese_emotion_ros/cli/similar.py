@@ -24,20 +24,22 @@ def similar(
     sheet: Path = typer.Option(Path("similar.png"), help="Contact sheet to write, the anchor first."),
     csv: Path = typer.Option(Path("similar.csv"), help="Table to write: rank, file, distance."),
     device: str = typer.Option("auto", help="auto, cpu, cuda or cuda:<n>."),
+    force: bool = typer.Option(False, "--force", help="Overwrite the sheet and the table."),
 ) -> None:
     """Find the faces of FOLDER that are near ANCHOR: a contact sheet and a table of distances."""
     with reported():
-        _similar(anchor, folder, threshold, top, model, crop, sheet, csv, device)
+        _similar(anchor, folder, threshold, top, model, crop, sheet, csv, device, force)
 
 
 def _similar(
     anchor: Path, folder: Path, threshold: Optional[float], top: Optional[int], model: Optional[Path], crop: str,
-    sheet: Path, csv: Path, device: str,
+    sheet: Path, csv: Path, device: str, force: bool,
 ) -> None:
     import cv2
     from rich.console import Console
     from rich.table import Table
 
+    from siamese_emotion_ros.cli.output import refuse_existing
     from siamese_emotion_ros.cli.progress import face_progress
     from siamese_emotion_ros.drawing.contact_sheet import contact_sheet
     from siamese_emotion_ros.evaluation.retrieval import matches_csv, similar_faces, within
@@ -45,6 +47,9 @@ def _similar(
     from siamese_emotion_ros.recognition.whole_files import write_atomically
     from siamese_emotion_ros.shipped import DEFAULT_MODEL, shipped_path
 
+    for output in (sheet, csv):
+        _refuse_input(output, anchor, folder)
+        refuse_existing(output, force)
     model = shipped_path("models", DEFAULT_MODEL) if model is None else model
     embedder = EmbeddingModel.load(model, device)
     with face_progress("comparing faces") as progress:
@@ -72,3 +77,12 @@ def _similar(
     if skipped:
         console.print(f"skipped {len(skipped)} images, such as {skipped[0].name}: {skipped[0].reason}")
     console.print(f"wrote {sheet} and {csv}")
+
+
+def _refuse_input(output: Path, anchor: Path, folder: Path) -> None:
+    """ValueError for an output that is the anchor or an image of the folder, with --force too."""
+    from siamese_emotion_ros.datasets.images import EXTENSIONS
+
+    is_image = output.suffix.lower() in EXTENSIONS and folder.resolve() in output.resolve().parents
+    if output.is_file() and (is_image or output.resolve() == anchor.resolve()):
+        raise ValueError(f"{output} is one of the pictures that are compared: name another file with --sheet or --csv")

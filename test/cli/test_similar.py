@@ -68,6 +68,21 @@ def test_nothing_near_enough_says_how_near_the_nearest_is(place):
     assert rows(place / "similar.csv") == []
 
 
+def test_files_are_overwritten_only_when_asked_and_pictures_never(place):
+    (place / "similar.csv").write_text("mine")
+    result = run("anchor.png", "faces")
+    assert result.exit_code == 2 and "similar.csv exists already" in result.output
+    assert (place / "similar.csv").read_text() == "mine" and not (place / "similar.png").exists()
+    assert run("anchor.png", "faces", "--force").exit_code == 0
+    assert len(rows(place / "similar.csv")) == 6
+    for picture in ("anchor.png", "faces/4-0.png"):
+        before = (place / picture).read_bytes()
+        for flag in ("--sheet", "--csv"):
+            result = run("anchor.png", "faces", "--force", flag, picture)
+            assert result.exit_code == 2 and f"{picture} is one of the pictures that are compared" in result.output
+        assert (place / picture).read_bytes() == before
+
+
 @pytest.mark.parametrize("arguments, reason", [
     (["missing.png", "faces"], "missing.png: cannot be opened"),
     (["anchor.png", "missing"], "missing: is no folder"),
