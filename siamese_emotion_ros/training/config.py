@@ -274,5 +274,12 @@ def _check_agreement(config: TrainingConfig) -> None:
             "distillation.teachers give probabilities, which the classification head learns from, but there is none: "
             "set loss.cross_entropy above 0"
         )
+    asked = config.distillation
+    is_asked = config.stage == "embedding" and asked.weight > 0 and asked != DistillationConfig()
+    if is_asked and not asked.teachers:
+        raise ConfigError(
+            f"distillation.weight is {asked.weight:g}, but no teachers are named: "
+            "set distillation.teachers=FILE[,FILE], or distillation.weight=0 to learn from labels alone"
+        )
     if config.stage == "head" and config.network.init_from is None:
         raise ConfigError("stage head trains over a finished network: set network.init_from to its model.safetensors")

@@ -113,6 +113,7 @@ def test_protocol_from_the_command_line(faces, config, tmp_path):
         (["--config", "missing.yaml"], "missing.yaml: cannot be read"),
         (["--config", "paper_fer2013_a"], "data.root is not set: say where your copy of fer2013 lies with --data-root"),
         (["--config", "paper_fer2013_a", "--data-root", ".", "trainer.epoch=3"], "did you mean trainer.epochs?"),
+        (["--config", "compact_fer2013_distilled", "--data-root", "."], "set distillation.teachers=FILE[,FILE]"),
         (["--config", "paper_fer2013_a", "--data-root", ".", "--resume"], "holds no run to resume"),
     ],
 )
@@ -126,7 +127,8 @@ def test_a_mistake_is_one_line_and_leaves_nothing(tmp_path, arguments, message):
 
 @pytest.mark.parametrize("path", sorted(SHIPPED.glob("*.yaml")), ids=lambda path: path.stem)
 def test_shipped_configurations_can_be_read(path):
-    overrides = ["network.init_from=model.safetensors"] if "retrain" in path.stem else []
+    needed = {"retrain": "network.init_from=model.safetensors", "distilled": "distillation.teachers=model.safetensors"}
+    overrides = [override for word, override in needed.items() if word in path.stem]
     assert read_config(config_path(path.stem), overrides) == read_config(path, overrides)
 
 
