@@ -74,7 +74,7 @@ def _evaluate(
 ) -> None:
     from rich.console import Console
 
-    from siamese_emotion_ros.cli.loading import load_faces
+    from siamese_emotion_ros.cli.loading import load_faces, load_gallery
     from siamese_emotion_ros.cli.output import refuse_unwritable
     from siamese_emotion_ros.cli.progress import face_progress
     from siamese_emotion_ros.evaluation.anchors import gallery_of_faces, narrowed, shared_classes, without_queries
@@ -84,7 +84,6 @@ def _evaluate(
     from siamese_emotion_ros.evaluation.personal import measure_personal
     from siamese_emotion_ros.evaluation.report import build_report, write_report
     from siamese_emotion_ros.evaluation.terminal import summary
-    from siamese_emotion_ros.recognition.artifacts import read_gallery
     from siamese_emotion_ros.recognition.emotions import parse_label_set
     from siamese_emotion_ros.recognition.model import EmbeddingModel
     from siamese_emotion_ros.recognition.recognizer import Settings
@@ -98,7 +97,7 @@ def _evaluate(
     stored = None
     if anchored is None:
         gallery_path = _shipped(DEFAULT_GALLERIES.format(_set_name(wanted))) if gallery_path is None else gallery_path
-        stored = read_gallery(gallery_path)
+        stored = load_gallery(gallery_path, embedder, model_path)
     facts = {"data": str(queried.root), "model file": str(model_path), "seed": seed}
     notices = []
 

@@ -72,14 +72,15 @@ def _finder(detector: str, detector_model: str, detection_width: int) -> FaceFin
 def _recognizer(
     model: Optional[Path], gallery: Optional[Path], k: Optional[int], threshold: Optional[float], device: str
 ) -> Recognizer:
-    from siamese_emotion_ros.recognition.artifacts import read_gallery
+    from siamese_emotion_ros.cli.loading import load_gallery
     from siamese_emotion_ros.recognition.model import EmbeddingModel
     from siamese_emotion_ros.recognition.recognizer import Recognizer, Settings
     from siamese_emotion_ros.shipped import shipped_path
 
     settings = Settings(k, threshold)
-    embedder = EmbeddingModel.load(model or shipped_path("models", DEFAULT_MODEL), device, backend="auto")
-    anchors = read_gallery(gallery or shipped_path("models", DEFAULT_GALLERIES.format("seven")))
+    model = model or shipped_path("models", DEFAULT_MODEL)
+    embedder = EmbeddingModel.load(model, device, backend="auto")
+    anchors = load_gallery(gallery or shipped_path("models", DEFAULT_GALLERIES.format("seven")), embedder, model)
     return Recognizer(embedder, anchors, settings)
 
 

@@ -41,19 +41,19 @@ def _framing(
     from rich.console import Console
     from rich.table import Table
 
+    from siamese_emotion_ros.cli.loading import load_gallery
     from siamese_emotion_ros.cli.output import refuse_unwritable
     from siamese_emotion_ros.cli.progress import face_progress
     from siamese_emotion_ros.evaluation import framing as measuring
     from siamese_emotion_ros.evaluation.anchors import narrowed, shared_classes
     from siamese_emotion_ros.evaluation.tables import as_csv
     from siamese_emotion_ros.faces.detectors import available_detectors, make_detector
-    from siamese_emotion_ros.recognition.artifacts import read_gallery
     from siamese_emotion_ros.recognition.model import EmbeddingModel
     from siamese_emotion_ros.recognition.whole_files import write_atomically
 
     refuse_unwritable(csv)
     embedder = EmbeddingModel.load(model, device, backend="auto", threads=2)
-    stored = read_gallery(gallery)
+    stored = load_gallery(gallery, embedder, model)
     queries, _, part = source.load(seed)
     anchors = narrowed(stored, shared_classes(stored.classes, queries))
     queries = queries.restrict(anchors.classes)

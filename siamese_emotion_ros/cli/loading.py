@@ -1,4 +1,4 @@
-"""Reading a data set with a progress bar, for the commands that need one."""
+"""Reading what several commands need: a data set with a progress bar, and the gallery of a model."""
 from __future__ import annotations
 
 from pathlib import Path
@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, Mapping
 
 if TYPE_CHECKING:
     from siamese_emotion_ros.datasets.face_set import FaceSet
+    from siamese_emotion_ros.recognition.gallery import Gallery
+    from siamese_emotion_ros.recognition.model import EmbeddingModel
 
 
 def load_faces(dataset: str, root: Path, options: Mapping[str, Any], quiet: bool = False) -> FaceSet:
@@ -40,3 +42,16 @@ def load_faces(dataset: str, root: Path, options: Mapping[str, Any], quiet: bool
     for reason, count in Counter(row.reason for row in faces.left_out).items():
         console.print(f"left out {count} faces: {reason}", highlight=False)
     return faces
+
+
+def load_gallery(file: Path, model: EmbeddingModel, model_file: Path) -> Gallery:
+    """The gallery in `file`; ValueError, naming both files, when it was made for another model than `model`."""
+    from siamese_emotion_ros.recognition.artifacts import read_gallery
+
+    gallery = read_gallery(file)
+    if gallery.model_fingerprint != model.fingerprint:
+        raise ValueError(
+            f"{file} was made for model {gallery.model_fingerprint[:12]}, and {model_file} is "
+            f"{model.fingerprint[:12]}: give --gallery one of this model (`gallery build`, or `gallery re-embed` of one with images, makes it)"
+        )
+    return gallery

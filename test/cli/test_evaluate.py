@@ -213,7 +213,7 @@ def test_what_does_not_fit_is_refused_with_the_reason(data, model, gallery, tmp_
     write_model(other, build_network("paper", 48, 16).state_dict(), ModelSpec("paper", 48, 16, "unit"))
     common = ["--dataset", "folder", "--root", data, "--gallery", gallery]
     for arguments, reason in (
-        (["--model", other], "the gallery was made for model"),
+        (["--model", other], f"{gallery} was made for model"), (["--model", other], f"and {other} is "),
         (["--model", gallery], "expected a model file"),
         (["--model", model, "--classes", "anger,fear"], "the gallery has no fear"),
         (["--model", model, "--split", "vall"], "unknown split 'vall'"),

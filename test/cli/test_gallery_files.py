@@ -165,6 +165,13 @@ def test_merge_says_that_calibration_is_gone(files, tmp_path):
     assert "no more" not in succeeds("merge", calibrated, calibrated, "--output", whole, "--force").output
 
 
+def test_merge_names_the_galleries_of_two_models(files, tmp_path):
+    other = tmp_path / "other.safetensors"
+    write_gallery(other, replace(read_gallery(files / "plain.safetensors"), model_fingerprint="0" * 64))
+    refused(f"{other} for 000000000000: give one of them the other's model with `gallery re-embed`",
+            "merge", files / "plain.safetensors", files / "pictured.safetensors", other, "--output", tmp_path / "whole")
+
+
 def test_relabel_renames_classes_and_corrects_anchors(files, tmp_path):
     table, output = tmp_path / "labels.csv", tmp_path / "out.safetensors"
     table.write_text("name,label\nface1,neutral\nface2,neutral\n")

@@ -37,6 +37,12 @@ def _merge(files: List[Path], output: Path, k: Optional[int], threshold: Optiona
     if len(files) < 2:
         raise ValueError(f"{len(files)} gallery: name two or more to merge")
     galleries = [read_gallery(file) for file in files]
+    for file, gallery in zip(files, galleries):
+        if gallery.model_fingerprint != galleries[0].model_fingerprint:
+            raise ValueError(
+                f"{files[0]} was made for model {galleries[0].model_fingerprint[:12]}, {file} for "
+                f"{gallery.model_fingerprint[:12]}: give one of them the other's model with `gallery re-embed`"
+            )
     whole = merged(galleries, k)
     if threshold is not None:
         whole = replace(whole, threshold=threshold)
