@@ -37,7 +37,8 @@ def headline(matrix: np.ndarray) -> Dict[str, np.ndarray]:
     """The figures of confusion matrices [..., C, C + 1], each of shape [...] (NaN where there is no face to count).
 
     top1                 share of all faces given their own label; unknown counts as wrong.
-    macro_f1             mean over the classes of 2 TP / (2 TP + FP + FN); a class without faces and answers counts 0.
+    macro_f1             mean of 2 TP / (2 TP + FP + FN) over the classes that have faces or answers, as scikit-learn's:
+                         of the others there is nothing to say, and one that is answered without faces counts 0.
     balanced_accuracy    mean recall of the classes that have faces.
     mean_one_vs_rest     mean over the classes of (TP + TN) / n: the paper's accuracy. It looks high always:
                          guessing among C equally frequent classes reaches 1 - 2 (C - 1) / C^2.
@@ -46,12 +47,13 @@ def headline(matrix: np.ndarray) -> Dict[str, np.ndarray]:
     """
     counts = one_vs_rest_counts(matrix)
     support = counts.tp + counts.fn
+    f1, is_met = _f1(counts), counts.tp + counts.fp + counts.fn > 0
     n = support.sum(axis=-1)
     unknown = matrix[..., -1].sum(axis=-1)
     right = counts.tp.sum(axis=-1)
     return {
         "top1": _ratio(right, n),
-        "macro_f1": _ratio(2 * counts.tp, 2 * counts.tp + counts.fp + counts.fn, empty=0.0).mean(axis=-1),
+        "macro_f1": _ratio(np.where(is_met, f1, 0.0).sum(axis=-1), is_met.sum(axis=-1)),
         "balanced_accuracy": _ratio(_ratio(counts.tp, support, empty=0.0).sum(axis=-1), (support > 0).sum(axis=-1)),
         "mean_one_vs_rest": _ratio(counts.tp + counts.tn, n[..., None]).mean(axis=-1),
         "unknown_rate": _ratio(unknown, n),
@@ -63,7 +65,8 @@ def headline(matrix: np.ndarray) -> Dict[str, np.ndarray]:
 def per_class(matrix: np.ndarray, classes: Sequence[str]) -> Dict[str, Dict[str, Optional[float]]]:
     """For each class of a confusion matrix [C, C + 1]: n, TP, TN, FP, FN, one_vs_rest, precision, recall, f1.
 
-    A ratio with nothing to divide by is None: precision of a class never answered, recall of one without faces.
+    A ratio with nothing to divide by is None: precision of a class never answered, recall of one without faces,
+    f1 of one that is both.
     """
     counts = one_vs_rest_counts(matrix)
     tp, tn, fp, fn = counts
@@ -71,7 +74,7 @@ def per_class(matrix: np.ndarray, classes: Sequence[str]) -> Dict[str, Dict[str,
         "one_vs_rest": _ratio(tp + tn, tp + tn + fp + fn),
         "precision": _ratio(tp, tp + fp),
         "recall": _ratio(tp, tp + fn),
-        "f1": _ratio(2 * tp, 2 * tp + fp + fn, empty=0.0),
+        "f1": _f1(counts),
     }
     whole = {"n": tp + fn, "TP": tp, "TN": tn, "FP": fp, "FN": fn}
     return {
@@ -116,6 +119,10 @@ def unknown_curve(answers: Answers, points: int = 41) -> List[Dict[str, float]]:
 def optional_float(value: Union[float, np.ndarray]) -> Optional[float]:
     """A float for JSON, which has no NaN and no infinity: None for those."""
     return float(value) if np.isfinite(value) else None
+
+
+def _f1(counts: Counts) -> np.ndarray:
+    return _ratio(2 * counts.tp, 2 * counts.tp + counts.fp + counts.fn)
 
 
 def _ratio(part: np.ndarray, whole: np.ndarray, empty: float = np.nan) -> np.ndarray:

@@ -20,8 +20,8 @@ def neighbor_scores(
     """Scores of the k-NN vote: embeddings float32 [N, D] and [M, D], labels int64 in 0..n_classes-1; with a
     k above N all N anchors vote.
 
-    Returns `top1` (share that is right), `macro_f1` (mean F1 over the classes) and `one_vs_rest` (mean over the classes
-    of (TP + TN) / M, the paper's accuracy).
+    Returns `top1` (share that is right), `macro_f1` (mean F1 over the classes that are met or decided) and
+    `one_vs_rest` (mean over the classes of (TP + TN) / M, the paper's accuracy).
     """
     distances, indices, _ = NearestAnchors(anchors, anchor_labels, n_classes).query(queries, min(k, len(anchors)))
     neighbors = anchor_labels[indices]
@@ -37,6 +37,6 @@ def label_scores(truth: np.ndarray, decided: np.ndarray, n_classes: int) -> Dict
     wrong = confusion.sum(axis=0) + confusion.sum(axis=1) - 2 * right
     return {
         "top1": float(right.sum() / confusion.sum()),
-        "macro_f1": float(f1_score(truth, decided, labels=classes, average="macro", zero_division=0)),
+        "macro_f1": float(f1_score(truth, decided, average="macro", zero_division=0)),
         "one_vs_rest": float(np.mean(1 - wrong / confusion.sum())),
     }

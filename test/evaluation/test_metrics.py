@@ -80,7 +80,8 @@ def test_headline_figures_follow_their_definitions(case):
 @given(truth_and_given())
 def test_macro_f1_is_scikit_learns(case):
     truth, given = case
-    expected = sklearn_metrics.f1_score(truth, given, labels=[0, 1, 2], average="macro", zero_division=0)
+    met = sorted({*truth, *given} - {UNKNOWN})
+    expected = sklearn_metrics.f1_score(truth, given, labels=met, average="macro", zero_division=0)
     assert headline(confusion(np.array(truth), np.array(given), 3))["macro_f1"] == pytest.approx(expected)
 
 
@@ -112,10 +113,18 @@ def test_the_papers_columns_for_one_emotion():
     }
 
 
-def test_a_class_that_is_never_met_has_no_precision_and_no_recall():
+def test_macro_f1_is_of_the_classes_that_are_met_or_answered():
+    faces = np.zeros(4, int)
+    assert headline(confusion(faces, faces, 7))["macro_f1"] == 1, "all of one emotion, and all right"
+    once_another = np.array([0, 0, 0, 1])
+    assert headline(confusion(faces, once_another, 7))["macro_f1"] == pytest.approx((6 / 7 + 0) / 2)
+
+
+def test_a_class_that_is_never_met_has_no_precision_no_recall_and_no_f1():
     row = per_class(confusion(np.array([0, 0]), np.array([0, 0]), 2), ("anger", "fear"))["fear"]
     assert row["precision"] is None
     assert row["recall"] is None
+    assert row["f1"] is None
 
 
 def test_largest_confusions_are_named_most_first_without_unknown():

@@ -14,6 +14,8 @@ def test_label_scores_against_counting():
     assert scores["top1"] == pytest.approx(4 / 6)
     assert scores["one_vs_rest"] == pytest.approx((5 / 6 + 4 / 6 + 5 / 6) / 3)
     assert scores["macro_f1"] == pytest.approx((4 / 5 + 2 / 4 + 2 / 3) / 3)
+    # A class that is neither met nor decided is left out of the mean, as scikit-learn does.
+    assert label_scores(truth, decided, 7)["macro_f1"] == scores["macro_f1"]
 
 
 def test_neighbor_scores_vote_among_k_anchors():
