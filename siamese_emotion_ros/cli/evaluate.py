@@ -46,7 +46,7 @@ def evaluate(
         help="Measure too what subtracting each person's own neutral brings, as ~/calibrate_neutral does on a robot.",
     ),
     personal_faces: int = typer.Option(5, help="Neutral faces of each person to learn from; they are not asked about."),
-    seed: int = typer.Option(0, help="Seed of splits, intervals, pairs and the map."),
+    seed: int = typer.Option(0, min=0, help="Seed of splits, intervals, pairs and the map."),
     device: str = typer.Option("auto", help="auto, cpu, cuda or cuda:<n>."),
     json: Optional[Path] = typer.Option(None, help="Write every figure to this file."),
     html: Optional[Path] = typer.Option(

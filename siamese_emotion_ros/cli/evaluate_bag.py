@@ -36,7 +36,7 @@ def evaluate_bag(
     detector: str = typer.Option("auto", help="auto, libfacedetection, yunet or haar."),
     detector_model: str = typer.Option("", help="YuNet .onnx file, which the detector yunet needs."),
     detection_width: int = typer.Option(320, help="Longer side of the copy of the image that is searched, pixels."),
-    seed: int = typer.Option(0, help="Seed of intervals, pairs and the map."),
+    seed: int = typer.Option(0, min=0, help="Seed of intervals, pairs and the map."),
     device: str = typer.Option("auto", help="auto, cpu, cuda or cuda:<n>."),
     json: Optional[Path] = typer.Option(None, help="Write every figure to this file."),
     html: Optional[Path] = typer.Option(

@@ -71,6 +71,8 @@ def _write_half(stored: StoredModel, output: Path, console: Console) -> bool:
 
     state = {name: torch.from_numpy(array) for name, array in stored.weights.items()}
     fingerprint = write_model(output, state, stored.spec, half=True)
-    console.print(f"wrote {output} ({output.stat().st_size / 1e6:.1f} MB, {fingerprint[:12]}): float16 weights are "
-                  "another model, so build its galleries from this file")
+    same = "its weights were float16 already, so it is the same model"
+    another = "float16 weights are another model, so build its galleries from this file"
+    console.print(f"wrote {output} ({output.stat().st_size / 1e6:.1f} MB, {fingerprint[:12]}): "
+                  f"{same if fingerprint == stored.fingerprint else another}")
     return True

@@ -22,15 +22,14 @@ def framing(
     faces: int = typer.Option(400, min=1, help="So many of the faces, drawn by the seed, each in a scene of its own."),
     margins: str = typer.Option("0,0.03,0.06,0.1,0.2,0.3", help="Margins to try, in sides of the square."),
     detector_model: Optional[Path] = typer.Option(None, help="YuNet's .onnx file, to try that detector too."),
-    seed: int = typer.Option(0, help="Seed of the draw and the scenes."),
+    seed: int = typer.Option(0, min=0, help="Seed of the draw and the scenes."),
     device: str = typer.Option("auto", help="auto, cpu, cuda or cuda:<n>."),
     csv: Optional[Path] = typer.Option(None, help="Write the table to this file."),
 ) -> None:
     """Put faces at known places into made-up scenes, and name what each detector and margin cuts out of them."""
     with reported():
-        chosen = [float(text) for text in margins.split(",") if text.strip()]
-        _framing(source(dataset, root, None, split, option), model, gallery, faces, chosen, detector_model, seed,
-                 device, csv)
+        faces_of = source(dataset, root, None, split, option)
+        _framing(faces_of, model, gallery, faces, _margins(margins), detector_model, seed, device, csv)
 
 
 def _framing(
@@ -77,3 +76,10 @@ def _framing(
     if csv is not None:
         write_atomically(csv, as_csv(rows))
         console.print(f"wrote {csv}")
+
+
+def _margins(text: str) -> List[float]:
+    try:
+        return [float(word) for word in text.split(",")]
+    except ValueError as error:
+        raise ValueError(f"--margins is {text!r}: expected numbers such as 0,0.1,0.2") from error

@@ -19,7 +19,7 @@ def robustness(
     ),
     model: Path = typer.Option(..., help="Model file."),
     gallery: Path = typer.Option(..., help="Gallery file."),
-    seed: int = typer.Option(0, help="Seed of what is random about a corruption."),
+    seed: int = typer.Option(0, min=0, help="Seed of what is random about a corruption."),
     device: str = typer.Option("auto", help="auto, cpu, cuda or cuda:<n>."),
     csv: Optional[Path] = typer.Option(None, help="Write the table to this file."),
     plot: Optional[Path] = typer.Option(None, help="Draw it to this PNG."),

@@ -40,7 +40,9 @@ def load_folder(
     _refuse_missing(root)
     read = crop_file(cropper if cropper is not None else deployed_cropper()) if crop else read_face
     names = [folder.name.lower() for folder in label_folders(root)]
-    if names and all(name in _SPLIT_FOLDERS for name in names):
+    if not names:
+        raise DataSetError(f"{root}: no folders in it: expected one of images for each emotion, such as anger, fear")
+    if all(name in _SPLIT_FOLDERS for name in names):
         present = _labels_in(label_folders(root), EIGHT)
         return leave_out_repeats(load_split_folders(root, present, read=read, progress=progress))
     records = _records(root, root, EIGHT)

@@ -189,6 +189,8 @@ def read_gallery(path: PathLike) -> Gallery:
 def _read(path: PathLike, expected: str, what: str) -> Tuple[Dict[str, np.ndarray], Dict[str, str]]:
     """The tensors and metadata of a safetensors file whose metadata says `format: expected`."""
     file = Path(path)
+    if file.is_dir():
+        raise ArtifactError(f"{path} is a folder: name a {what} file in it")
     if not file.is_file():
         raise ArtifactError(f"{path}: no such {what} file: check the path")
     try:

@@ -99,8 +99,9 @@ def _section(cls: Any, values: Any, prefix: str) -> Any:
     fields = {field.name: field for field in dataclasses.fields(cls)}
     unknown = [key for key in values if key not in fields]
     if unknown:
-        near = difflib.get_close_matches(str(unknown[0]), fields, n=1, cutoff=0.4)
-        hint = f"did you mean {prefix}{near[0]}?" if near else f"known here: {', '.join(fields)}"
+        inside = [f"{prefix}{name}.{unknown[0]}" for name in fields if unknown[0] in _keys(hints[name])]
+        near = inside or [prefix + name for name in difflib.get_close_matches(str(unknown[0]), fields, n=1, cutoff=0.4)]
+        hint = f"did you mean {' or '.join(near)}?" if near else f"known here: {', '.join(fields)}"
         raise ConfigError(f"unknown key {prefix}{unknown[0]}; {hint}")
     read = {}
     for name, value in values.items():
@@ -109,6 +110,11 @@ def _section(cls: Any, values: Any, prefix: str) -> Any:
         else:
             read[name] = _value(value, hints[name], fields[name].metadata, prefix + name)
     return cls(**read)
+
+
+def _keys(hint: Any) -> List[str]:
+    """The keys of a section; a value has none."""
+    return [field.name for field in dataclasses.fields(hint)] if dataclasses.is_dataclass(hint) else []
 
 
 def _value(value: Any, hint: Any, rule: Mapping[str, Any], key: str) -> Any:

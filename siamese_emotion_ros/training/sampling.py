@@ -5,7 +5,7 @@ the batches that an unbroken one would have seen, and every process of a distrib
 """
 from __future__ import annotations
 
-from typing import Callable, Dict, List
+from typing import Callable, Dict, List, Sequence
 
 import numpy as np
 
@@ -15,20 +15,26 @@ from siamese_emotion_ros.training.config import SamplingConfig
 class BatchSampler:
     """Draws the batches of an epoch for each of `world_size` processes.
 
-    `labels` int64 [N] are class indices of the training faces. `rows_per_tuple` tells how many consecutive rows of a
-    batch belong together (2 pairs, 3 triplets, 4 quadruplets, 1 when the batch has no such order).
+    `labels` int64 [N] are class indices of the training faces, `classes` the labels by which errors name them.
+    `rows_per_tuple` tells how many consecutive rows of a batch belong together (2 pairs, 3 triplets, 4 quadruplets, 1
+    when the batch has no such order).
     """
 
     def __init__(
-        self, labels: np.ndarray, config: SamplingConfig, seed: int, world_size: int = 1
+        self, labels: np.ndarray, config: SamplingConfig, seed: int, world_size: int = 1, classes: Sequence[str] = (),
     ) -> None:
         """ValueError when a class that the scheme must draw two faces from has fewer, or the data give no batch."""
-        self._members = [np.flatnonzero(labels == label) for label in np.unique(labels)]
+        present = np.unique(labels)
+        self._members = [np.flatnonzero(labels == label) for label in present]
         self._config = config
         self._seed = seed
         self._world_size = world_size
-        if min(len(rows) for rows in self._members) < 2:
-            raise ValueError("a class has a single training face: at least two of each class are needed to learn from")
+        for label, rows in zip(present, self._members):
+            if len(rows) < 2:
+                raise ValueError(
+                    f"{classes[label] if classes else f'class {label}'} has a single training face: at least two of "
+                    "each class are needed to learn from"
+                )
         steps = len(labels) // (config.batch_size * world_size)
         self.steps = steps if config.steps_per_epoch is None else config.steps_per_epoch
         if self.steps == 0:

@@ -59,7 +59,8 @@ def train(
     checkpoint = open_run(config, folder, resume)
     pl.seed_everything(config.trainer.seed, verbose=False)
     world_size = config.trainer.devices * config.trainer.num_nodes
-    sampler = BatchSampler(data.labels.numpy()[data.train], config.sampling, config.trainer.seed, world_size)
+    labels = data.labels.numpy()[data.train]
+    sampler = BatchSampler(labels, config.sampling, config.trainer.seed, world_size, data.classes)
     loader = BatchLoader(data, sampler)
     module = SiameseModule(config, sampler.rows_per_tuple, sampler.steps * config.trainer.epochs)
     provenance = dict(data.provenance)

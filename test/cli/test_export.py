@@ -69,6 +69,10 @@ def test_half_is_the_same_model_in_half_the_size(tmp_path, monkeypatch):
     assert sizes[1] < 0.51 * sizes[0]
     full, half = (read_model(tmp_path / name) for name in ("full.safetensors", "full.half.safetensors"))
     assert half.spec == full.spec and half.fingerprint != full.fingerprint
+    assert "another model" in result.output
+    result = CliRunner().invoke(app, ["--model", "full.half.safetensors", "--format", "half", "--output", "again"])
+    assert "the same model" in result.output and "another model" not in result.output
+    assert read_model(tmp_path / "again").fingerprint == half.fingerprint
 
 
 @pytest.mark.parametrize("arguments, reason", [

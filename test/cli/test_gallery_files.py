@@ -200,6 +200,11 @@ def test_a_relabelling_that_makes_no_sense_writes_nothing(files, tmp_path, more,
     assert not output.exists()
 
 
+def test_a_missing_table_of_labels_is_named_with_its_option(files, tmp_path):
+    refused("nope.csv: cannot be read (No such file or directory): check the path of --table",
+            "relabel", files / "plain.safetensors", "--output", tmp_path / "o", "--table", "nope.csv")
+
+
 @pytest.mark.parametrize(
     "text, reason",
     [("face,emotion\n", "columns name and label"), ("name,label\nface0,\n", "line 2"),

@@ -70,7 +70,7 @@ def test_files_that_are_neither_are_refused(files, tmp_path):
     (tmp_path / "cut.safetensors").write_bytes(whole[: len(whole) // 2])
     for name, reason in (
         ("text.safetensors", "not a whole safetensors file"), ("cut.safetensors", "not a whole safetensors file"),
-        ("missing.safetensors", "no such"), (".", "no such"),
+        ("missing.safetensors", "no such"), (".", "is a folder: name a model file in it"),
     ):
         result = run(tmp_path / name)
         assert result.exit_code == 2

@@ -1,4 +1,4 @@
-"""Outputs that cannot be written are refused before the work: none of the inputs named here is there."""
+"""Outputs and numbers that cannot be are refused before the work: none of the inputs named here is there."""
 from __future__ import annotations
 
 import pytest
@@ -31,3 +31,10 @@ def test_an_output_that_is_a_folder_or_in_no_folder_of_ours_is_refused_at_once(t
     result = CliRunner().invoke(app, [*command, "/proc/x"])
     assert result.exit_code == 2 and "/proc/x cannot be written, /proc takes no file" in result.output
     assert [*tmp_path.iterdir()] == [file]
+
+
+def test_numbers_that_are_none_are_refused_with_their_option():
+    result = CliRunner().invoke(app, ["framing", *FACES, *FILES, "--margins", "0,abc"])
+    assert result.exit_code == 2 and "--margins is '0,abc': expected numbers" in result.output
+    result = CliRunner().invoke(app, ["evaluate", *FACES, "--seed", "-1"])
+    assert result.exit_code == 2 and "--seed" in result.output

@@ -29,6 +29,12 @@ def test_unknown_folder_is_named_with_the_known_emotions(tmp_path, write_image):
         load("folder", tmp_path)
 
 
+def test_images_without_folders_are_told_how_they_should_lie(tmp_path, write_image):
+    write_image(tmp_path / "anger" / "1.png", 1)
+    with pytest.raises(DataSetError, match="no folders in it: expected one of images for each emotion"):
+        load("folder", tmp_path / "anger")
+
+
 def test_broken_image_is_skipped_with_its_reason(tmp_path, write_image):
     write_image(tmp_path / "happy" / "1.png", 1)
     (tmp_path / "happy" / "2.png").write_bytes(b"not an image")

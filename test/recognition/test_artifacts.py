@@ -209,7 +209,7 @@ def test_something_else_altogether_is_refused(tmp_path):
         read_model(tmp_path / "photo.png")
     with pytest.raises(ArtifactError, match="no such model file"):
         read_model(tmp_path / "nothing")
-    with pytest.raises(ArtifactError, match="no such gallery file"):
+    with pytest.raises(ArtifactError, match="is a folder: name a gallery file in it"):
         read_gallery(tmp_path)
 
 

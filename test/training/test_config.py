@@ -35,6 +35,7 @@ def test_what_is_written_reads_back_equal(tmp_path):
     "override, message",
     [
         ("optimizer.lrr=1", "unknown key optimizer.lrr; did you mean optimizer.lr"),
+        ("epochs=3", r"unknown key epochs; did you mean trainer.epochs or head.epochs\?"),
         ("optimiser.lr=1", "unknown key optimiser; did you mean optimizer"),
         ("trainer.zzzz=1", "unknown key trainer.zzzz; known here: epochs, seed"),
         ("optimizer.lr=fast", "optimizer.lr is 'fast': expected a number from 1e-09 up to 10 .learning rate"),

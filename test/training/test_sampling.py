@@ -101,5 +101,5 @@ def test_too_few_faces_are_refused_with_what_to_do():
         BatchSampler(LABELS, SamplingConfig(batch_size=101), seed=1)
     with pytest.raises(ValueError, match="in each of 2 process"):
         BatchSampler(LABELS, SamplingConfig(batch_size=60), seed=1, world_size=2)
-    with pytest.raises(ValueError, match="a single training face"):
-        BatchSampler(np.array([0, 0, 0, 1]), SamplingConfig(batch_size=2), seed=1)
+    with pytest.raises(ValueError, match="fear has a single training face"):
+        BatchSampler(np.array([0, 0, 0, 1]), SamplingConfig(batch_size=2), seed=1, classes=("anger", "fear"))

@@ -27,7 +27,7 @@ def build(
         None, help="How the data set is split (official, stratified, subject, paper): the anchors come from its train "
         "part; or all. Default: official where it has one, else all."
     ),
-    seed: int = typer.Option(0, help="Seed of the split and of the condensation."),
+    seed: int = typer.Option(0, min=0, help="Seed of the split and of the condensation."),
     classes: Optional[str] = typer.Option(
         None, help="Label set (a, b, seven, eight) or emotions as anger,happiness,neutral. Default: those of the seven "
         "that there are faces of."

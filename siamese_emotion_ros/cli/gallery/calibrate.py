@@ -24,7 +24,7 @@ def calibrate(
     option: Optional[List[str]] = typer.Option(
         None, metavar="KEY=VALUE", help="Option of the data set's loader, such as labels=ferplus; repeatable."
     ),
-    seed: int = typer.Option(0, help="Seed of the split."),
+    seed: int = typer.Option(0, min=0, help="Seed of the split."),
     device: str = typer.Option("auto", help="auto, cpu, cuda or cuda:<n>."),
     force: bool = typer.Option(False, help="Overwrite OUTPUT."),
 ) -> None:

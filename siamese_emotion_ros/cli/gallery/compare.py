@@ -40,7 +40,7 @@ def compare(
     option: Optional[List[str]] = typer.Option(
         None, metavar="KEY=VALUE", help="Option of the data set's loader, such as labels=ferplus; repeatable."
     ),
-    split_seed: int = typer.Option(0, help="Seed of the split."),
+    split_seed: int = typer.Option(0, min=0, help="Seed of the split."),
     csv: Optional[Path] = typer.Option(None, help="Write the table to this file."),
     device: str = typer.Option("auto", help="auto, cpu, cuda or cuda:<n>."),
     force: bool = typer.Option(False, help="Overwrite the CSV file."),

@@ -18,7 +18,7 @@ def inspect(
     file: Path = typer.Argument(..., metavar="GALLERY", help="A gallery (*.gallery.safetensors)."),
     plot: Optional[Path] = typer.Option(None, help="Draw a map of the anchors and their confusions as this PNG."),
     confusions: int = typer.Option(5, min=0, help="Pairs of anchors to name that lie closest across two emotions."),
-    seed: int = typer.Option(0, help="Seed of the map, and of the sample by which a large gallery is judged."),
+    seed: int = typer.Option(0, min=0, help="Seed of the map, and of the sample by which a large gallery is judged."),
     json: bool = typer.Option(False, "--json", help="Print JSON instead of tables."),
     force: bool = typer.Option(False, help="Overwrite the PNG."),
 ) -> None:
