@@ -63,9 +63,12 @@ def _framing(
         rows = measuring.framing(embedder, anchors, detectors, margins, queries, seed, progress)
 
     console = Console(highlight=False)
-    table = Table(title=f"{model.name} on {len(queries)} faces of {source.dataset}, {part}, in scenes")
+    table = Table(
+        title=f"{model.name} on {len(queries)} faces of {source.dataset}, {part}, in scenes",
+        title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim",
+    )
     for heading in ("detector", "margin", "found", "right", "down", "size", "top-1", "known box"):
-        table.add_column(heading, justify="left" if heading == "detector" else "right")
+        table.add_column(heading, justify="left" if heading == "detector" else "right", no_wrap=True)
     for row, before in zip(rows, [None, *rows]):
         first = before is None or before.detector != row.detector
         place = [f"{row.found:.1%}", f"{row.right:+.3f}", f"{row.down:+.3f}", f"{row.size:.3f}"] if first else [""] * 4

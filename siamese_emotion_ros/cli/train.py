@@ -19,7 +19,7 @@ def train(
         None, metavar="[SECTION.KEY=VALUE]...", help="Changes to the configuration, such as trainer.epochs=10."
     ),
     config: Optional[str] = typer.Option(
-        None, help="YAML file, or the name of a shipped one: paper_fer2013_a, paper_fer2013_b, paper_ckplus, …"
+        None, help="YAML file, or the name of a shipped one: compact_fer2013, paper_fer2013_a, paper_ckplus, …"
     ),
     data_root: Optional[Path] = typer.Option(None, help="Your copy of the data set (sets data.root)."),
     output: Path = typer.Option(..., help="Folder of the run: model, checkpoints, logs, configuration."),
@@ -44,7 +44,7 @@ def _train(
     from siamese_emotion_ros.training.train import train as run
 
     if name is None and not resume:
-        raise ConfigError("no configuration: name one with --config, such as --config paper_fer2013_a")
+        raise ConfigError("no configuration: name one with --config, such as --config compact_fer2013")
     if stage is not None:
         overrides.append(f"stage={stage}")
     config = read_named_config(str(output / CONFIG) if name is None else name, overrides, data_root)

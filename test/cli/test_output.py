@@ -5,6 +5,7 @@ import pytest
 from typer.testing import CliRunner
 
 from siamese_emotion_ros.cli.main import app
+from siamese_emotion_ros.recognition.condensation import METHODS
 
 FACES = ("--dataset", "folder", "--root", "nowhere")
 FILES = ("--model", "m", "--gallery", "g")
@@ -38,3 +39,8 @@ def test_numbers_that_are_none_are_refused_with_their_option():
     assert result.exit_code == 2 and "--margins is '0,abc': expected numbers" in result.output
     result = CliRunner().invoke(app, ["evaluate", *FACES, "--seed", "-1"])
     assert result.exit_code == 2 and "--seed" in result.output
+
+
+def test_help_names_every_method_on_a_narrow_terminal():
+    help_text = CliRunner().invoke(app, ["gallery", "compare", "--help"], env={"COLUMNS": "80"}).output
+    assert all(method in help_text for method in METHODS)

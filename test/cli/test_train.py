@@ -108,7 +108,7 @@ def test_protocol_from_the_command_line(faces, config, tmp_path):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (["--data-root", "."], "no configuration: name one with --config"),
+        (["--data-root", "."], "no configuration: name one with --config, such as --config compact_fer2013"),
         (["--config", "paper_fer2014"], "no configuration 'paper_fer2014': expected a YAML file or one of compact_"),
         (["--config", "missing.yaml"], "missing.yaml: cannot be read"),
         (["--config", "paper_fer2013_a"], "data.root is not set: say where your copy of fer2013 lies with --data-root"),

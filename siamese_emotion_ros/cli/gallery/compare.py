@@ -30,7 +30,10 @@ def compare(
     ),
     model: Optional[Path] = typer.Option(None, help="Model file. Default: the shipped one."),
     sizes: str = typer.Option("100,300,1000", help="How many anchors to condense to, comma-separated."),
-    methods: str = typer.Option("random,herding,hart,kmeans,edited", help="Ways to condense, comma-separated."),
+    methods: str = typer.Option(
+        "random,herding,hart,kmeans,edited", show_default="all",
+        help="Ways to condense, comma-separated: random, herding, hart, kmeans, edited.",
+    ),
     judge: str = typer.Option(
         "neighbors", help="Who says which anchors are clear, for hart and edited: neighbors, or the model's head."
     ),
