@@ -47,6 +47,8 @@ def _benchmark(
     from siamese_emotion_ros.shipped import DEFAULT_MODEL, shipped_path
 
     refuse_unwritable(json_file)
+    if image is not None and not seconds:
+        raise ValueError("--image is what the pipeline is sent, which --seconds 0 leaves out: give one of them")
     console = Console()
     file = model_file or shipped_path("models", DEFAULT_MODEL)
     model = EmbeddingModel.load(file, device, backend=backend, threads=threads)

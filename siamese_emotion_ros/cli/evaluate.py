@@ -45,7 +45,9 @@ def evaluate(
         False, "--personal",
         help="Measure too what subtracting each person's own neutral brings, as ~/calibrate_neutral does on a robot.",
     ),
-    personal_faces: int = typer.Option(5, help="Neutral faces of each person to learn from; they are not asked about."),
+    personal_faces: Optional[int] = typer.Option(
+        None, min=1, help="Neutral faces of each person that --personal learns from (5); they are not asked about."
+    ),
     seed: int = typer.Option(0, min=0, help="Seed of splits, intervals, pairs and the map."),
     device: str = typer.Option("auto", help="auto, cpu, cuda or cuda:<n>."),
     json: Optional[Path] = typer.Option(None, help="Write every figure to this file."),
@@ -63,7 +65,9 @@ def evaluate(
             raise ValueError("--anchors-split and --anchors-option are about --anchors: name that data set too")
         if anchored is not None and gallery is not None:
             raise ValueError("--gallery and --anchors are two sources of anchors: give one of them")
-        shots = personal_faces if personal else None
+        if personal_faces is not None and not personal:
+            raise ValueError("--personal-faces says how many faces --personal learns from: give that, too")
+        shots = (personal_faces or 5) if personal else None
         _evaluate(queried, anchored, classes, model, gallery, k, threshold, shots, seed, device, json, html)
 
 

@@ -44,3 +44,15 @@ def test_numbers_that_are_none_are_refused_with_their_option():
 def test_help_names_every_method_on_a_narrow_terminal():
     help_text = CliRunner().invoke(app, ["gallery", "compare", "--help"], env={"COLUMNS": "80"}).output
     assert all(method in help_text for method in METHODS)
+
+
+@pytest.mark.parametrize("command, reason", [
+    (("gallery", "build", "--model", "m", *FACES, "--output", "g", "--method", "kmeans"), "--anchors are kept"),
+    (("gallery", "build", "--model", "m", *FACES, "--output", "g", "--balance", "0.5"), "--anchors are kept"),
+    (("gallery", "build", "--model", "m", *FACES, "--output", "g", "--judge", "head"), "--anchors are kept"),
+    (("benchmark", "--image", "nope.png", "--seconds", "0"), "which --seconds 0 leaves out"),
+    (("evaluate", *FACES, "--personal-faces", "3"), "--personal learns from: give that, too"),
+])
+def test_an_option_that_would_do_nothing_is_refused(command, reason):
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 2 and reason in result.output

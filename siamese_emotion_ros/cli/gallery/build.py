@@ -99,6 +99,8 @@ def _build(
     if method not in METHODS:
         raise ValueError(f"unknown condensation method {method!r}: expected one of {', '.join(METHODS)}")
     known_judge(judge)
+    if anchors is None and (method, balance, judge) != ("random", 0.0, "neighbors"):
+        raise ValueError("--method, --balance and --judge say which --anchors are kept: say how many, too")
     if known_share is not None and not 0 < known_share < 1:
         raise ValueError(f"--known-share is {known_share}: expected a share between 0 and 1, such as 0.99")
     embedder = EmbeddingModel.load(model, device)
