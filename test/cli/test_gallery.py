@@ -100,6 +100,7 @@ def test_the_models_head_may_say_which_anchors_are_clear(model, folder, tmp_path
         (("--known-share", "95"), "--known-share is 95"),
         (("--method", "magic"), "unknown condensation method 'magic'"),
         (("--judge", "jury"), "unknown judge 'jury' of clear anchors: expected one of neighbors, head"),
+        (("--method", "kmeans", "--judge", "head"), "--judge head says which anchors are clear, which --method kmeans"),
         (("--method", "edited", "--judge", "head"), "head knows nothing: it has none"),
         (("--k", "500"), "k is 500"),
         (("--anchors", "2"), "anchors is 2"),

@@ -83,6 +83,7 @@ def _build(
     from siamese_emotion_ros.recognition.calibration import calibrated
     from siamese_emotion_ros.recognition.condensation import (
         EDITING,
+        JUDGES,
         METHODS,
         clear_anchors,
         clear_to_head,
@@ -101,6 +102,8 @@ def _build(
     known_judge(judge)
     if anchors is None and (method, balance, judge) != ("random", 0.0, "neighbors"):
         raise ValueError("--method, --balance and --judge say which --anchors are kept: say how many, too")
+    if judge != JUDGES[0] and method not in EDITING:
+        raise ValueError(f"--judge {judge} says which anchors are clear, which --method {method} does not ask")
     if known_share is not None and not 0 < known_share < 1:
         raise ValueError(f"--known-share is {known_share}: expected a share between 0 and 1, such as 0.99")
     embedder = EmbeddingModel.load(model, device)
