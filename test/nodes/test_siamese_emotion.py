@@ -81,9 +81,9 @@ def test_smoothing_holds_on_to_a_label_until_time_jumps_back(graph, start, artif
     first = crops[0]
     other = next(crop for crop, label in zip(crops, labels) if label != labels[0])
     _, publisher, emotions = start(smoothing__window=9, k=1)
-    for stamp in range(10, 15):
+    for stamp in range(1010, 1015):
         assert faces.answers(graph, emotions, publisher, faces.of(stamp, [first]))[0].label == labels[0]
-    held = faces.answers(graph, emotions, publisher, faces.of(15, [other]))[0]
+    held = faces.answers(graph, emotions, publisher, faces.of(1015, [other]))[0]
     assert held.label == labels[0] and held.confidence < 1
     after = faces.answers(graph, emotions, publisher, faces.of(3, [other]))[0]
     assert after.label != labels[0] and after.confidence == 1
