@@ -72,17 +72,16 @@ def start_nodes(context):
     }
     player_parameters = {name: parameters.pop(name) for name in ("source", "loop") if name in parameters}
     recorded = is_recording(given["source"])
-    if given["source"] and not recorded:
-        if given["transport"] == "compressed":
-            raise ValueError(f"source:={given['source']} is published raw: leave transport:=compressed out")
-        if not is_webcam(given["source"]):
-            player_parameters.update(FROM_ITS_BEGINNING)
     if given["source"]:
         parameters.update(heard_reliably(given))
     if recorded:
         # Recorded stamps are of another day: everyone goes by the recording's clock, each namespace by its own.
         parameters.setdefault("use_sim_time", True)
         player_parameters.update(recording_parameters(given, player_parameters.pop("source")))
+    elif given["source"] and given["transport"] == "compressed":
+        raise ValueError(f"source:={given['source']} is published raw: leave transport:=compressed out")
+    elif given["source"] and not is_webcam(given["source"]):
+        player_parameters.update(FROM_ITS_BEGINNING)
 
     def node(executable, parameters, arguments=()):
         return Node(

@@ -94,10 +94,10 @@ def choose_image_topic(bag: Bag, wanted: Optional[str]) -> Topic:
         raise BagError(f"{bag.path} has images on {len(images)} topics: choose one of {names}")
     if wanted is None:
         return images[0]
+    by_name = {topic.name: topic for topic in images}
     for name in (wanted, "/" + wanted, wanted + "/compressed", f"/{wanted}/compressed"):
-        for topic in images:
-            if topic.name == name:
-                return topic
+        if name in by_name:
+            return by_name[name]
     raise BagError(f"{bag.path} has no images on {wanted}: choose one of {names}")
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, List, Optional
 import typer
 
 from siamese_emotion_ros.cli.errors import reported
+from siamese_emotion_ros.cli.lists import numbers
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -103,10 +104,7 @@ def _ms(milliseconds: float) -> str:
 
 
 def _numbers(text: str, flag: str) -> List[int]:
-    try:
-        numbers = [int(word) for word in text.split(",")]
-    except ValueError as error:
-        raise ValueError(f"{flag} is {text!r}: expected whole numbers such as 1,8") from error
-    if min(numbers) < 1:
+    found = numbers(text, flag, "1,8", int)
+    if min(found) < 1:
         raise ValueError(f"{flag} is {text!r}: expected numbers above 0")
-    return numbers
+    return found

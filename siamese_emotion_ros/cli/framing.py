@@ -7,6 +7,7 @@ from typing import List, Optional
 import typer
 
 from siamese_emotion_ros.cli.errors import reported
+from siamese_emotion_ros.cli.lists import numbers
 from siamese_emotion_ros.cli.source import Source, source
 
 
@@ -28,8 +29,9 @@ def framing(
 ) -> None:
     """Put faces at known places into made-up scenes, and name what each detector and margin cuts out of them."""
     with reported():
+        chosen = numbers(margins, "--margins", "0,0.1,0.2", float)
         faces_of = source(dataset, root, None, split, option)
-        _framing(faces_of, model, gallery, faces, _margins(margins), detector_model, seed, device, csv)
+        _framing(faces_of, model, gallery, faces, chosen, detector_model, seed, device, csv)
 
 
 def _framing(
@@ -79,10 +81,3 @@ def _framing(
     if csv is not None:
         write_atomically(csv, as_csv(rows))
         console.print(f"wrote {csv}")
-
-
-def _margins(text: str) -> List[float]:
-    try:
-        return [float(word) for word in text.split(",")]
-    except ValueError as error:
-        raise ValueError(f"--margins is {text!r}: expected numbers such as 0,0.1,0.2") from error

@@ -71,7 +71,7 @@ class FaceCrop(StreamNode):
     def start(self) -> None:
         """Subscribe to the camera."""
         self._continuity = Continuity()
-        self._tracker.reset()
+        self._finder.reset()
         image_type, topic = image_topic(self)
         self._images = self.stream(image_type, topic, sensor_qos(), self._find)
         self._images.open()
@@ -107,7 +107,7 @@ class FaceCrop(StreamNode):
         broken = self._continuity.broken(nanoseconds(message.header.stamp))
         if broken is not None:
             self.tell(f"{broken}: the tracking of faces starts again")
-            self._tracker.reset()
+            finder.reset()
         image = image_from_message(message)
         faces = finder.find(image)
         if faces:

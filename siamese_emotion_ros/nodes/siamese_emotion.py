@@ -180,14 +180,14 @@ class SiameseEmotion(StreamNode):
 
     def _among_strangers(self) -> Snapshot:
         """The present snapshot without what it remembers of people; a frame does not wait for a swap to keep it so."""
-        snapshot = self._snapshot.among_strangers()
-        if self._swapping.acquire(blocking=False):
-            try:
-                self._snapshot = snapshot = self._snapshot.among_strangers()
-                self._strangers = False
-            finally:
-                self._swapping.release()
-        return snapshot
+        if not self._swapping.acquire(blocking=False):
+            return self._snapshot.among_strangers()
+        try:
+            self._snapshot = self._snapshot.among_strangers()
+            self._strangers = False
+            return self._snapshot
+        finally:
+            self._swapping.release()
 
     def _log_snapshot(self, doing: str) -> None:
         recognizer = self._snapshot.recognizer

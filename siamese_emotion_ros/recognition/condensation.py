@@ -48,11 +48,16 @@ def clear_anchors(gallery: Gallery, progress: Optional[Progress] = None) -> np.n
     return decided_by_others(gallery, np.arange(len(gallery)), progress=progress) == gallery.labels
 
 
-def known_judge(judge: str) -> str:
-    """Who says which anchors are clear; ValueError when that is neither `neighbors` nor `head`."""
+def check_judge(judge: str) -> None:
+    """ValueError unless `judge` is one of JUDGES."""
     if judge not in JUDGES:
         raise ValueError(f"unknown judge {judge!r} of clear anchors: expected one of {', '.join(JUDGES)}")
-    return judge
+
+
+def clear_by(judge: str, gallery: Gallery, model: EmbeddingModel, progress: Optional[Progress] = None) -> np.ndarray:
+    """Which anchors are clear to one of JUDGES, bool [N]; `model` is the gallery's. ValueError as either."""
+    check_judge(judge)
+    return clear_to_head(gallery, model) if judge == "head" else clear_anchors(gallery, progress)
 
 
 def clear_to_head(gallery: Gallery, model: EmbeddingModel) -> np.ndarray:

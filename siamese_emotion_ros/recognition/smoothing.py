@@ -49,7 +49,7 @@ class FaceSmoother:
         if self.window == 1:
             return list(recognitions)
         if classes != self._classes:
-            self.reset()
+            self._histories.clear()
             self._classes = classes
         for face_id in list(self._histories):
             history = self._histories[face_id]
@@ -61,10 +61,6 @@ class FaceSmoother:
     def afresh(self) -> FaceSmoother:
         """Another with the same settings that has seen no face yet."""
         return FaceSmoother(self.window, self.hysteresis)
-
-    def reset(self) -> None:
-        """Forget every face, as when time jumps back."""
-        self._histories.clear()
 
     def _update(self, face_id: int, recognition: Recognition) -> Recognition:
         history = self._histories.setdefault(face_id, _History(deque(maxlen=self.window)))

@@ -85,11 +85,10 @@ def _build(
         EDITING,
         JUDGES,
         METHODS,
-        clear_anchors,
-        clear_to_head,
+        check_judge,
+        clear_by,
         condense,
         draw,
-        known_judge,
     )
     from siamese_emotion_ros.recognition.embedding import embed_faces
     from siamese_emotion_ros.recognition.emotions import SEVEN, parse_label_set
@@ -99,7 +98,7 @@ def _build(
     refuse_existing(output, force)
     if method not in METHODS:
         raise ValueError(f"unknown condensation method {method!r}: expected one of {', '.join(METHODS)}")
-    known_judge(judge)
+    check_judge(judge)
     if anchors is None and (method, balance, judge) != ("random", 0.0, "neighbors"):
         raise ValueError("--method, --balance and --judge say which --anchors are kept: say how many, too")
     if judge != JUDGES[0] and method not in EDITING:
@@ -131,11 +130,9 @@ def _build(
         )
     if anchors is not None and method != "random":
         clear = None
-        if method in EDITING and judge == "head":
-            clear = clear_to_head(built, embedder)
-        elif method in EDITING:
-            with face_progress("asking anchors about each other") as progress:
-                clear = clear_anchors(built, progress)
+        if method in EDITING:
+            with face_progress("asking who is clear") as progress:
+                clear = clear_by(judge, built, embedder, progress)
         with console.status(f"condensing to {anchors} anchors"):
             built = condense(built, anchors, method, seed, balance, clear)
     if known_share is not None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Dict, List, Optional, Tuple, Union
 import typer
 
 from siamese_emotion_ros.cli.errors import reported
+from siamese_emotion_ros.cli.lists import numbers
 from siamese_emotion_ros.cli.source import Source, options_of
 
 if TYPE_CHECKING:
@@ -51,9 +52,9 @@ def compare(
     """Condense a gallery in every way and size, and hold top-1 against that of the full one."""
     with reported():
         _compare(
-            file, Source(dataset, root, split, options_of(option)), classes, model, _numbers(sizes, "--sizes"),
-            tuple(methods.split(",")), judge, _numbers(k, "--k") if k else (), seeds, balance, split_seed, csv, device,
-            force,
+            file, Source(dataset, root, split, options_of(option)), classes, model,
+            tuple(numbers(sizes, "--sizes", "100,300,1000", int)), tuple(methods.split(",")), judge,
+            tuple(numbers(k, "--k", "5,15", int)) if k else (), seeds, balance, split_seed, csv, device, force,
         )
 
 
@@ -69,22 +70,20 @@ def _compare(
     from siamese_emotion_ros.cli.progress import face_progress
     from siamese_emotion_ros.evaluation.condensing import compare_condensations, comparison_csv
     from siamese_emotion_ros.recognition.artifacts import read_gallery
-    from siamese_emotion_ros.recognition.condensation import EDITING, clear_anchors, clear_to_head, known_judge
+    from siamese_emotion_ros.recognition.condensation import EDITING, check_judge, clear_by
     from siamese_emotion_ros.recognition.whole_files import write_atomically
     from siamese_emotion_ros.shipped import DEFAULT_MODEL, shipped_path
 
     refuse_existing(csv, force)
-    known_judge(judge)
+    check_judge(judge)
     queries = embedded_queries(
         read_gallery(file), model or shipped_path("models", DEFAULT_MODEL), faces, split_seed, device,
         classes,
     )
     clear = None
-    if set(methods) & set(EDITING) and judge == "head":
-        clear = clear_to_head(queries.gallery, queries.model)
-    elif set(methods) & set(EDITING):
-        with face_progress("asking anchors about each other") as progress:
-            clear = clear_anchors(queries.gallery, progress)
+    if set(methods) & set(EDITING):
+        with face_progress("asking who is clear") as progress:
+            clear = clear_by(judge, queries.gallery, queries.model, progress)
     with face_progress("condensing") as progress:
         compared = compare_condensations(
             queries.gallery, queries.embeddings, queries.labels, sizes, methods, ks, seeds, balance, clear,
@@ -122,10 +121,3 @@ def _table(title: str, rows: List[Condensed]) -> RenderableType:
         table.add_row(row.method if group != before else "", *(figures[name] for name in names))
         before = group
     return table
-
-
-def _numbers(text: str, flag: str) -> Tuple[int, ...]:
-    try:
-        return tuple(int(word) for word in text.split(","))
-    except ValueError as error:
-        raise ValueError(f"{flag} is {text!r}: expected whole numbers such as 100,300,1000") from error
