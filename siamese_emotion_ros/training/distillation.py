@@ -20,13 +20,14 @@ class Teachers:
     A teacher knows of a blurred, covered or turned face what can still be told from it, where a label says the same of
     every copy; it is therefore asked about the augmented face itself (Beyer et al. 2022, "consistent teaching"). With
     `mirror` about its mirror image, too, in twice the time: the mean of both is nearer to the truth than either.
+    A teacher whose faces are larger or smaller than the student's sees them resized.
     Not an nn.Module: the weights of teachers belong into no checkpoint of the student.
     """
 
-    def __init__(self, paths: Sequence[str], classes: Sequence[str], input_size: int, mirror: bool = True) -> None:
-        """Read the model files; ConfigError for one that has no head over `classes` or another input size."""
+    def __init__(self, paths: Sequence[str], classes: Sequence[str], mirror: bool = True) -> None:
+        """Read the model files; ConfigError for one that has no head over `classes`."""
         self._mirror = mirror
-        self._members = [_Teacher(path, classes, input_size) for path in paths]
+        self._members = [_Teacher(path, classes) for path in paths]
         #: Fingerprints of the models, as the student's provenance names them.
         self.fingerprints: List[str] = [member.fingerprint for member in self._members]
 
@@ -38,7 +39,7 @@ class Teachers:
 
 
 class _Teacher:
-    def __init__(self, path: str, classes: Sequence[str], input_size: int) -> None:
+    def __init__(self, path: str, classes: Sequence[str]) -> None:
         try:
             stored = read_model(path)
             network = load_network(stored)
@@ -51,14 +52,10 @@ class _Teacher:
                 f"distillation.teachers: {path} has no classification head over {', '.join(missing)} (it has "
                 f"{', '.join(spec.head_classes) or 'none'}): train it with loss.cross_entropy on these classes"
             )
-        if spec.input_size != input_size:
-            raise ConfigError(
-                f"distillation.teachers: {path} takes faces of {spec.input_size} pixels, this run's have {input_size}: "
-                "set network.input_size to the same"
-            )
         # A teacher of more emotions is asked about those of the student alone.
         columns = [spec.head_classes.index(name) for name in classes]
         self.fingerprint = stored.fingerprint
+        self._side = spec.input_size
         self._scaling = spec.scaling
         self._network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._weight = torch.from_numpy(stored.weights[HEAD_WEIGHT].astype(np.float32)[columns])
@@ -68,7 +65,15 @@ class _Teacher:
         if faces.device != self._weight.device:
             self._network.to(faces.device)
             self._weight, self._bias = self._weight.to(faces.device), self._bias.to(faces.device)
-        inputs = scale(faces, self._scaling).contiguous(memory_format=torch.channels_last)
+        inputs = scale(_resized(faces, self._side), self._scaling).contiguous(memory_format=torch.channels_last)
         embeddings = self._network(inputs).float()
         with torch.autocast(faces.device.type, enabled=False):
             return functional.linear(embeddings, self._weight, self._bias).softmax(dim=1)
+
+
+def _resized(faces: Tensor, side: int) -> Tensor:
+    """Faces [N, 1, S, S] in 0..255 as [N, 1, side, side], bicubic as the recogniser's, without aliasing."""
+    if faces.shape[3] == side:
+        return faces
+    resized = functional.interpolate(faces, size=(side, side), mode="bicubic", antialias=faces.shape[3] > side)
+    return resized.clamp(0, 255)

@@ -49,7 +49,7 @@ class SiameseModule(pl.LightningModule):
         asked = config.distillation
         if asked.teachers:
             paths = [path.strip() for path in asked.teachers.split(",")]
-            self.teachers = Teachers(paths, config.classes, config.network.input_size, asked.mirror)
+            self.teachers = Teachers(paths, config.classes, asked.mirror)
         self.averaged: Optional[AveragedNetwork] = None
         self.averaged_head: Optional[AveragedNetwork] = None
         self._augment = Augmentation(config.augmentation)

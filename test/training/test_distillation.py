@@ -53,12 +53,12 @@ def test_the_student_names_its_teachers_and_carries_none_of_their_weights(tiny, 
 def test_teachers_answer_with_the_mean_of_their_probabilities(tiny, teacher, tmp_path):
     other = run(tiny, tmp_path, *HEAD, "trainer.epochs=2", "trainer.seed=1").model
     faces = tiny.make_data().faces[:6].float()
-    first, second = (Teachers([str(path)], tiny.CLASSES, tiny.SIDE)(faces) for path in (teacher, other))
-    both = Teachers([str(teacher), str(other)], tiny.CLASSES, tiny.SIDE)(faces)
+    first, second = (Teachers([str(path)], tiny.CLASSES)(faces) for path in (teacher, other))
+    both = Teachers([str(teacher), str(other)], tiny.CLASSES)(faces)
     torch.testing.assert_close(both, (first + second) / 2)
-    mirrored = Teachers([str(teacher), str(other)], tiny.CLASSES, tiny.SIDE)(faces.flip(dims=(3,)))
+    mirrored = Teachers([str(teacher), str(other)], tiny.CLASSES)(faces.flip(dims=(3,)))
     torch.testing.assert_close(both, mirrored)
-    alone = Teachers([str(teacher)], tiny.CLASSES, tiny.SIDE, mirror=False)
+    alone = Teachers([str(teacher)], tiny.CLASSES, mirror=False)
     assert not torch.equal(alone(faces), alone(faces.flip(dims=(3,))))
     torch.testing.assert_close(first, (alone(faces) + alone(faces.flip(dims=(3,)))) / 2)
     np.testing.assert_allclose(both.sum(dim=1), 1, rtol=1e-6)
@@ -67,18 +67,26 @@ def test_teachers_answer_with_the_mean_of_their_probabilities(tiny, teacher, tmp
 def test_a_teacher_of_more_emotions_is_asked_about_the_students(tiny, teacher):
     faces = tiny.make_data().faces[:6].float()
     faces = faces + faces.flip(dims=(3,))  # its own mirror image
-    every = Teachers([str(teacher)], tiny.CLASSES, tiny.SIDE)(faces)
-    two = Teachers([str(teacher)], ("neutral", "anger"), tiny.SIDE)(faces)
+    every = Teachers([str(teacher)], tiny.CLASSES)(faces)
+    two = Teachers([str(teacher)], ("neutral", "anger"))(faces)
     expected = every[:, [2, 0]]
     torch.testing.assert_close(two, expected / expected.sum(dim=1, keepdim=True))
+
+
+@pytest.mark.parametrize("side", [12, 32, 40])
+def test_a_teacher_of_another_input_size_sees_what_the_recogniser_would_show_it(tiny, teacher, side):
+    model = EmbeddingModel.load(teacher, "cpu")
+    faces = torch.randint(0, 256, (4, 1, 5, 5)).float()
+    faces = torch.nn.functional.interpolate(faces, size=(side, side), mode="bilinear").round()
+    answers = Teachers([str(teacher)], tiny.CLASSES, mirror=False)(faces)
+    expected = model.head_probabilities(model.embed(list(faces[:, 0].numpy().astype(np.uint8))), tiny.CLASSES)
+    np.testing.assert_allclose(answers.numpy(), expected, atol=0.02)
 
 
 def test_unsuitable_teachers_are_refused(tiny, teacher, tmp_path):
     headless = run(tiny, tmp_path / "headless", "trainer.epochs=1").model
     with pytest.raises(ConfigError, match="no classification head over anger, happiness, neutral .it has none."):
         run(tiny, tmp_path / "a", *HEAD, f"distillation.teachers={headless}")
-    with pytest.raises(ConfigError, match="takes faces of 16 pixels, this run's have 20"):
-        Teachers([str(teacher)], tiny.CLASSES, 20)
     with pytest.raises(ConfigError, match="distillation.teachers: .*missing.safetensors"):
         run(tiny, tmp_path / "b", *HEAD, "distillation.teachers=missing.safetensors")
     with pytest.raises(ConfigError, match="which the classification head learns from, but there is none"):
