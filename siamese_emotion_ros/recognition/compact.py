@@ -24,8 +24,13 @@ class CompactNetwork(nn.Module):
 
     def __init__(self, input_size: int = 48, embedding_dim: int = 128) -> None:
         super().__init__()
-        if input_size % 2 or input_size < 32:
-            raise ValueError(f"input_size {input_size} does not suit the compact network: expected an even one from 32")
+        # Folded, then halved by every stage but the first: an odd side on the way would leave a block's convolution one
+        # position more than its shortcut.
+        multiple = 2 ** len(self.stages)
+        if input_size % multiple or input_size < 32:
+            raise ValueError(
+                f"input_size {input_size} does not suit the compact network: expected a multiple of {multiple} from 32"
+            )
         channels = self.stages[0][0]
         layers: List[nn.Module] = [nn.PixelUnshuffle(2), *_convolution(4, channels, 3), nn.ReLU(inplace=True)]
         for number, (width, blocks) in enumerate(self.stages):

@@ -41,9 +41,9 @@ def test_embeddings_have_length_one(architecture, side):
     torch.testing.assert_close(embeddings.norm(dim=1), torch.ones(4))
 
 
-@pytest.mark.parametrize("side", [30, 47])
-def test_a_side_that_cannot_be_folded_is_refused(side):
-    with pytest.raises(ValueError, match=f"input_size {side}.*even one from 32"):
+@pytest.mark.parametrize("side", [16, 47, 36, 56, 100])
+def test_a_side_that_cannot_be_folded_and_halved_is_refused(side):
+    with pytest.raises(ValueError, match=f"input_size {side}.*multiple of 16 from 32"):
         build_network("compact", side, 128)
 
 
