@@ -117,9 +117,9 @@ def majority_vote(
     summed = np.bincount(labels, weights=distances, minlength=n_classes)
     leaders = np.flatnonzero(votes == votes.max())
     winner = int(leaders[np.argmin(summed[leaders])])
-    shares = (votes / np.float32(len(labels))).astype(np.float32)
+    shares = votes / len(labels)
     if sharpness != 1.0 or doubt:
-        shares **= np.float32(sharpness)
-        shares += np.float32(doubt)
+        # In double precision: in single, a third to the power 99 is nothing, and so would be the sum of the scores.
+        shares = shares**sharpness + doubt
         shares /= shares.sum()
-    return winner, shares
+    return winner, shares.astype(np.float32)

@@ -22,6 +22,12 @@ def test_it_changes_scores_and_not_the_winner():
     assert blunt[1][0] < plain[1][0] and blunt[1].sum() == pytest.approx(1) and blunt[1].dtype == np.float32
 
 
+def test_the_sharpest_vote_that_a_gallery_may_ask_for_still_has_scores():
+    even, led = np.arange(7), np.array([0, 0, 1, 2, 3, 4, 5, 6])
+    np.testing.assert_allclose(majority_vote(even, np.arange(7.0), 7, 99.0)[1], np.full(7, 1 / 7), rtol=1e-6)
+    np.testing.assert_allclose(majority_vote(led, np.arange(8.0), 7, 99.0)[1], [1, 0, 0, 0, 0, 0, 0], atol=1e-6)
+
+
 def test_a_file_keeps_it_and_an_older_one_has_none(tmp_path, gallery, model, faces):
     sharper = replace(gallery, sharpness=1.7, doubt=0.001)
     assert sharper.fingerprint != gallery.fingerprint
