@@ -24,6 +24,9 @@ LATEST = 1e10
 #: A larger file is no list of intervals.
 MAX_CSV_BYTES = 20_000_000
 
+#: No face_id, which is a uint32, has more.
+MOST_DIGITS = 10
+
 #: A recorded face is the one that was found when their boxes share this much (intersection over union).
 SAME_FACE = 0.4
 
@@ -161,7 +164,8 @@ def read_intervals(path: Path, first_stamp: int) -> List[Interval]:
     if not read:
         raise BagError(f"{path}: no intervals: expected lines such as 0.0,2.5,happiness")
     offset = 0 if min(interval.start for _, interval in read) >= SINCE_1970 * 1e9 else first_stamp
-    read.sort(key=lambda entry: (entry[1].face_id or 0, entry[1].start))
+    # What holds for every face stands apart from what holds for face 0.
+    read.sort(key=lambda entry: (-1 if entry[1].face_id is None else entry[1].face_id, entry[1].start))
     for (line, before), (other, after) in zip(read, read[1:]):
         if before.face_id == after.face_id and after.start < before.end:
             raise BagError(f"{path}: lines {line} and {other} overlap: expected one label at a time for a face")
@@ -181,8 +185,9 @@ def _interval(row: Dict[str, str], where: str) -> Interval:
         times.append(round(seconds * 1e9))
     if times[1] <= times[0]:
         raise BagError(f"{where}: end {texts['end']} is not after start {texts['start']}")
-    if texts["face_id"] and not texts["face_id"].isdigit():
-        raise BagError(f"{where}: face_id is {texts['face_id']!r}: expected a whole number, or nothing for every face")
+    if texts["face_id"] and not (texts["face_id"].isdecimal() and len(texts["face_id"]) <= MOST_DIGITS):
+        said = texts["face_id"][:40]
+        raise BagError(f"{where}: face_id is {said!r}: expected a whole number, or nothing for every face")
     try:
         label = canonical(texts["label"])
     except ValueError as error:
