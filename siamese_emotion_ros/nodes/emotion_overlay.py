@@ -13,7 +13,7 @@ from siamese_emotion_ros.faces.image_messages import drawable, image_from_messag
 from siamese_emotion_ros.msg import EmotionStamped, FaceCropArray
 from siamese_emotion_ros.nodes.conversions import ReusedImage, emotion_mark, nanoseconds
 from siamese_emotion_ros.nodes.face_crop import TRANSPORT, image_topic
-from siamese_emotion_ros.nodes.lifecycle import AUTOSTART, StreamNode, result_qos, run
+from siamese_emotion_ros.nodes.lifecycle import AUTOSTART, REFUSALS, StreamNode, result_qos, run
 from siamese_emotion_ros.nodes.listener import Heard, Listener
 from siamese_emotion_ros.nodes.pairing import Frame, FramePairing
 from siamese_emotion_ros.nodes.parameters import ParameterTable
@@ -64,7 +64,11 @@ class EmotionOverlay(StreamNode):
         watched = self._publisher.get_subscription_count() > 0
         self.vitals.excuse = "" if watched else "nobody watches"
         if watched and self._listener is None:
-            self._watch()
+            try:
+                self._watch()
+            except REFUSALS as error:  # a timer has nobody to refuse to
+                self.vitals.trouble = str(error)
+                self.stream_failed(error)
         elif not watched:
             self._unwatch()
 

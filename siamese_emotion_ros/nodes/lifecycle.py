@@ -7,11 +7,13 @@ import sys
 import threading
 import time
 import traceback
-from typing import Any, Callable, Dict, List, Optional, Sequence
+from contextlib import contextmanager
+from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence
 
 import rclpy
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
+from rclpy.exceptions import ParameterException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSHistoryPolicy, QoSProfile, QoSReliabilityPolicy
@@ -162,10 +164,11 @@ class StreamNode(LifecycleNode):
     # --- for subclasses ---
 
     def publisher(self, message_type: type, topic: str, qos: QoSProfile) -> Any:
-        """A lifecycle publisher whose QoS can be overridden by parameters."""
-        return self.create_lifecycle_publisher(
-            message_type, topic, qos, qos_overriding_options=QoSOverridingOptions.with_default_policies()
-        )
+        """A lifecycle publisher whose QoS can be overridden by parameters; ParameterRefused for wrong ones."""
+        with _refusing_wrong_qos(topic):
+            return self.create_lifecycle_publisher(
+                message_type, topic, qos, qos_overriding_options=QoSOverridingOptions.with_default_policies()
+            )
 
     def create_subscription(self, message_type: Any, topic: str, *args: Any, **kwargs: Any) -> Any:
         """As rclpy's; but /clock comes with the frames, so that time goes on while a parameter callback loads."""
@@ -177,11 +180,12 @@ class StreamNode(LifecycleNode):
         return subscription
 
     def subscription(self, message_type: type, topic: str, qos: QoSProfile, callback: Callable[[Any], None]) -> Any:
-        """A subscription in the frames' callback group, whose QoS can be overridden by parameters."""
-        subscription = self.create_subscription(
-            message_type, topic, callback, qos, callback_group=self._frames_group,
-            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
-        )
+        """A subscription in the frames' callback group, whose QoS can be overridden by parameters, as publisher's."""
+        with _refusing_wrong_qos(topic):
+            subscription = self.create_subscription(
+                message_type, topic, callback, qos, callback_group=self._frames_group,
+                qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+            )
         self._wake_frames()
         return subscription
 
@@ -322,6 +326,15 @@ def sensor_qos() -> QoSProfile:
 def result_qos(depth: int = 10) -> QoSProfile:
     """For what we publish: reliable, so that reliable and best-effort subscribers both get it."""
     return QoSProfile(history=QoSHistoryPolicy.KEEP_LAST, depth=depth, reliability=QoSReliabilityPolicy.RELIABLE)
+
+
+@contextmanager
+def _refusing_wrong_qos(topic: str) -> Iterator[None]:
+    """ParameterRefused for what rclpy and the middleware raise over an override: a typing error is no fault of ours."""
+    try:
+        yield
+    except (RuntimeError, ParameterException) as error:
+        raise ParameterRefused(f"{topic}: {error}; look at the parameters qos_overrides.*") from error
 
 
 def _capacity(qos: QoSProfile) -> Optional[int]:

@@ -1,7 +1,7 @@
 """Several topics that one thread works on, in the order in which their messages came."""
 from __future__ import annotations
 
-from typing import Any, Callable, NamedTuple, Sequence, Tuple
+from typing import Any, Callable, List, NamedTuple, Sequence, Tuple
 
 from rclpy.qos import QoSProfile
 
@@ -25,9 +25,15 @@ class Listener:
         self._node = node
         self._mailbox = Mailbox(waiting)
         self._worker = Worker(self._mailbox, _work_on, node.stream_failed, node.get_name())
-        self._subscriptions = [
-            node.subscription(heard.message_type, heard.topic, heard.qos, self._putter(heard.work)) for heard in topics
-        ]
+        self._subscriptions: List[Any] = []
+        try:
+            for heard in topics:
+                self._subscriptions.append(
+                    node.subscription(heard.message_type, heard.topic, heard.qos, self._putter(heard.work))
+                )
+        except Exception:
+            self.stop()  # nobody else can: who wanted a listener has none
+            raise
 
     @property
     def replaced(self) -> int:

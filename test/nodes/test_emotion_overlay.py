@@ -1,3 +1,5 @@
+import threading
+
 import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
@@ -47,6 +49,18 @@ def watch(graph, publishers):
     subscription = graph.node.create_subscription(Image, "image_overlay", watcher.append, 10)
     graph.until(lambda: all(publisher.get_subscription_count() for publisher in publishers.values()), "it to subscribe")
     return watcher, subscription
+
+
+def test_a_wrong_qos_override_is_told_and_leaves_nothing_behind(graph, log):
+    node = graph.start(EmotionOverlay, **{f"qos_overrides.{graph.topic('faces')}.subscription.reliability": "mostly"})
+    graph.until_state(node, "active")
+    graph.listen(Image, "image_overlay")
+    graph.until(lambda: log, "a line about it")
+    assert "mostly" in log[0][1] and "\n" not in log[0][1]
+    assert "mostly" in node.vitals.report().message
+    assert graph.transition(node, "deactivate")
+    assert not [thread for thread in threading.enumerate() if thread.name == node.get_name()]
+    assert not list(node.subscriptions)
 
 
 PICTURE = np.full((240, 320, 3), 70, np.uint8)

@@ -225,12 +225,19 @@ def test_by_default_the_camera_is_heard_with_sensor_quality(graph):
     graph.until(lambda: publisher.get_subscription_count() == 1, "a match")
 
 
-def test_a_wrong_qos_override_refuses_the_configuration(graph, log):
-    topic = graph.topic("faces")
-    node = graph.start(FaceCrop, detector="haar", **{f"qos_overrides.{topic}.publisher.reliability": "mostly"})
-    graph.until(lambda: log, "a log line")
-    assert "mostly" in log[0][1]
-    assert graph.state(node) == "unconfigured"
+@pytest.mark.parametrize("policy, value", [("reliability", "mostly"), ("depth", "ten")])
+@pytest.mark.parametrize(
+    "entity, state, transition",
+    [("faces.publisher", "unconfigured", "configure"), ("image_raw.subscription", "inactive", "activate")],
+)
+def test_a_wrong_qos_override_is_refused_in_one_line(graph, log, policy, value, entity, state, transition):
+    topic, side = entity.split(".")
+    override = {f"qos_overrides.{graph.topic(topic)}.{side}.{policy}": value}
+    node = graph.start(FaceCrop, detector="haar", **override)
+    graph.until(lambda: any("cannot" in text for _, text in log), "a refusal")
+    text = next(text for _, text in log if "cannot" in text)
+    assert f"cannot {transition}: {topic}: " in text and value in text and "\n" not in text
+    assert graph.state(node) == state
 
 
 def test_nothing_is_published_while_inactive(graph, portrait):
