@@ -146,10 +146,13 @@ class BagPlayer(PlayerNode):
         if played is None:
             self._tell_time(moment)
             return not self.stopping.is_set()
-        before, began = played
+        now, looked = played
         while True:
-            now = before + int((time.monotonic() - began) * 1e9 * self.settings.rate)
-            left = (moment - now) / 1e9 / self.settings.rate
+            # Step by step, as another rate holds from here on: it must not have the clock jump.
+            since, looked = looked, time.monotonic()
+            rate = self.settings.rate
+            now += int((looked - since) * 1e9 * rate)
+            left = (moment - now) / 1e9 / rate
             self._tell_time(min(now, moment))
             if left <= 0:
                 return not self.stopping.is_set()

@@ -96,6 +96,25 @@ def test_the_clock_tells_the_time_of_the_recording(graph, play, bag_making, tmp_
     assert not graph.set(node, clock_rate=0.0).successful
 
 
+def test_another_rate_has_the_clock_go_on_from_where_it_is(graph, play, bag_making, tmp_path, pictures):
+    path = bag_making.pictures_bag(tmp_path / "bag", pictures[:2], rate=0.5)
+    newest = QoSProfile(depth=1000, reliability=QoSReliabilityPolicy.BEST_EFFORT)
+    clock = graph.listen(Clock, "/clock", newest)
+    images, ended, node = play(path, rate=1.0, clock_rate=100.0)
+
+    def told():
+        return nanoseconds(clock[-1].clock) - bag_making.BEGIN if clock else 0
+
+    graph.until(lambda: told() > 500_000_000, "the clock between the two images")
+    assert graph.set(node, rate=0.01).successful
+    before = len(clock)
+    graph.until(lambda: len(clock) > before + 10, "the clock at the lower rate")
+    assert graph.set(node, rate=100.0).successful
+    graph.until(lambda: has_ended(ended) and len(images) == 2, "the end")
+    times = [nanoseconds(tick.clock) for tick in clock]
+    assert times == sorted(times)
+
+
 def test_other_topics_are_published_under_their_own_names(graph, play, bag_making, tmp_path, pictures):
     path = bag_making.pictures_bag(tmp_path / "bag", pictures, labels=[(0.15, "sad"), (0.3, "happy")])
     said = graph.listen(String, "/truth", 100)
