@@ -6,6 +6,7 @@ from typing import Callable, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
+from ..recognition.plain_text import spelled_out
 from .face_set import DataSetError, FaceSet, Progress, Skipped
 from .images import ImageError
 
@@ -31,18 +32,19 @@ def read_records(
 ) -> FaceSet:
     """The faces of `records`, in their order; a file for which `read` raises ImageError is skipped.
 
-    `skipped` is what the caller could not use already. Subjects, groups and the official split are taken over
-    when every record has one. Raises DataSetError when nothing at all can be read.
+    `skipped` is what the caller could not use already. Names are plain text, whatever bytes a file's name holds.
+    Subjects, groups and the official split are taken over when every record has one. Raises DataSetError when nothing
+    at all can be read.
     """
     faces: List[np.ndarray] = []
     kept: List[FaceRecord] = []
-    lost = list(skipped)
+    lost = [Skipped(spelled_out(name), reason) for name, reason in skipped]
     for done, record in enumerate(records, start=1):
         try:
             faces.append(read(record.path))
             kept.append(record)
         except ImageError as error:
-            lost.append(Skipped(record.name, str(error)))
+            lost.append(Skipped(spelled_out(record.name), str(error)))
         if progress is not None:
             progress(done, len(records))
     if not kept:
@@ -54,7 +56,7 @@ def read_records(
         faces=tuple(faces),
         labels=np.array([classes.index(record.label) for record in kept], dtype=np.int64),
         classes=classes,
-        names=tuple(record.name for record in kept),
+        names=tuple(spelled_out(record.name) for record in kept),
         subjects=_column([record.subject for record in kept]),
         groups=_column([record.group for record in kept]),
         official_split=None if any(r.split is None for r in kept) else np.array([r.split for r in kept]),

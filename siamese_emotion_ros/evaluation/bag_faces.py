@@ -15,6 +15,7 @@ from siamese_emotion_ros.faces.detectors import make_detector
 from siamese_emotion_ros.faces.finder import FaceFinder, FinderSettings
 from siamese_emotion_ros.recognition.emotions import EIGHT
 from siamese_emotion_ros.recognition.enrolment import Candidate, Criteria, fault
+from siamese_emotion_ros.recognition.plain_text import spelled_out
 
 
 def load_bag(
@@ -65,7 +66,7 @@ def load_bag(
     groups: List[str] = []
     left_out: List[Skipped] = []
     last_taken: Dict[int, int] = {}
-    stretches, recording = Stretches(), Path(root).resolve().name
+    stretches, recording = Stretches(), spelled_out(Path(root).resolve().name)
     with Bag(root) as bag:
         topic = choose_image_topic(bag, image)
         said = read_truth(str(truth), bag, first_stamp(bag, topic))

@@ -13,6 +13,7 @@ from siamese_emotion_ros.datasets.face_set import Skipped
 from siamese_emotion_ros.datasets.images import MAX_CROP_SIDE, ImageError, image_files, read_bgr, read_face
 from siamese_emotion_ros.recognition.embedding import Progress, embed_faces
 from siamese_emotion_ros.recognition.model import EmbeddingModel
+from siamese_emotion_ros.recognition.plain_text import spelled_out
 
 #: How pictures become faces: `always` and `never` search for one; `auto` only in pictures too large to be a crop.
 CROPS = ("auto", "always", "never")
@@ -56,7 +57,7 @@ def similar_faces(
     faces: List[np.ndarray] = []
     skipped: List[Skipped] = []
     for file in files:
-        name = file.relative_to(folder).as_posix()
+        name = spelled_out(file.relative_to(folder).as_posix())
         try:
             faces.append(read(file))
             names.append(name)

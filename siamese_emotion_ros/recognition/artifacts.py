@@ -4,7 +4,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple, Union
@@ -16,6 +15,7 @@ import torch
 
 from siamese_emotion_ros.recognition.gallery import Gallery
 from siamese_emotion_ros.recognition.networks import NETWORKS
+from siamese_emotion_ros.recognition.plain_text import check_plain
 from siamese_emotion_ros.recognition.preprocessing import SCALINGS
 from siamese_emotion_ros.recognition.whole_files import PathLike, write_atomically
 
@@ -30,10 +30,6 @@ MAX_EMBEDDING_DIM = 8192
 
 #: A classification head over the embedding (the paper's second stage) travels in the model file under these names.
 HEAD_WEIGHT, HEAD_BIAS = "head.weight", "head.bias"
-
-
-#: Control characters, and halves of characters: no terminal shows them, and no message can carry the latter.
-UNSPEAKABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 class ArtifactError(ValueError):
@@ -67,6 +63,8 @@ class ModelSpec:
             raise ValueError(f"embedding_dim is {self.embedding_dim}: expected 1 to {MAX_EMBEDDING_DIM}")
         if self.scaling not in SCALINGS:
             raise ValueError(f"unknown scaling {self.scaling!r}: expected one of {', '.join(SCALINGS)}")
+        check_plain("head_classes", self.head_classes)
+        check_plain("provenance", [*self.provenance.keys(), *self.provenance.values()])
 
 
 class StoredModel(NamedTuple):
@@ -262,9 +260,6 @@ def _strings(metadata: Mapping[str, str], key: str) -> List[str]:
     values = _json(metadata, key, list)
     if not all(isinstance(value, str) for value in values):
         raise ValueError(f"{key} in its metadata holds something other than text: expected a list of strings")
-    for value in values:
-        if UNSPEAKABLE.search(value):
-            raise ValueError(f"{key} in its metadata holds {value[:80]!r}: expected text without control characters")
     return values
 
 

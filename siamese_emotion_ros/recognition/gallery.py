@@ -13,6 +13,7 @@ import numpy as np
 from siamese_emotion_ros.recognition.embedding import Progress, embed_faces
 from siamese_emotion_ros.recognition.emotions import UNKNOWN
 from siamese_emotion_ros.recognition.neighbors import on_cache_lines
+from siamese_emotion_ros.recognition.plain_text import check_plain
 from siamese_emotion_ros.recognition.preprocessing import Faces, resize, to_gray
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ class Gallery:
     embeddings: float32 [N, D], finite.
     labels: int64 [N], indices into `classes`; every class has at least one anchor.
     classes: the labels this gallery can give; order of every per-class result.
-    names: where each anchor comes from, such as a data set's image id; N of them.
+    names: where each anchor comes from, such as a data set's image id; N of them. All text is plain (see plain_text).
     model_fingerprint: the model that made the embeddings.
     k: neighbours that vote, 1..N.
     threshold: distance of the nearest anchor beyond which a face is unknown; None = never.
@@ -67,6 +68,9 @@ class Gallery:
             raise ValueError(f"{len(self.names)} names for {len(embeddings)} anchors: expected one each")
         if len(self.classes) < 1 or len(set(self.classes)) != len(self.classes) or UNKNOWN in self.classes:
             raise ValueError(f"classes are {list(self.classes)}: expected distinct labels, none of them {UNKNOWN!r}")
+        check_plain("classes", self.classes)
+        check_plain("names", self.names)
+        check_plain("the model's fingerprint", [self.model_fingerprint])
         if labels.min() < 0 or labels.max() >= len(self.classes):
             raise ValueError(f"a label index lies outside 0..{len(self.classes) - 1}, the {len(self.classes)} classes")
         empty = np.flatnonzero(self.counts == 0)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 
@@ -20,6 +22,16 @@ def test_folders_map_to_canonical_emotions(tmp_path, write_image, texture):
     assert faceset.classes == ("fear", "happiness", "sadness")
     assert faceset.official_split is None and faceset.subjects is None
     np.testing.assert_array_equal(faceset.faces[0], texture(1))
+
+
+def test_a_file_name_that_is_no_text_is_spelled_out(tmp_path, write_image):
+    for name in (b"fr\xfch.png", b"two\nlines.png"):  # Latin-1, as old archives have it, and worse
+        write_image(tmp_path / "happy" / "1.png", len(name)).rename(tmp_path / "happy" / os.fsdecode(name))
+    write_image(tmp_path / "happy" / "früh.png", 3)
+    (tmp_path / "happy" / os.fsdecode(b"\xfc.png")).write_bytes(b"broken")
+    faceset = load("folder", tmp_path)
+    assert set(faceset.names) == {r"happy/fr\udcfch.png", r"happy/two\nlines.png", "happy/früh.png"}
+    assert [name for name, _ in faceset.skipped] == [r"happy/\udcfc.png"]
 
 
 def test_unknown_folder_is_named_with_the_known_emotions(tmp_path, write_image):

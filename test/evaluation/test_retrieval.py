@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import csv
+import os
 
 import cv2
 import numpy as np
@@ -46,6 +47,12 @@ def test_the_anchor_is_not_its_own_match(model, folder):
     _, matches, _ = similar_faces(model, anchor, folder)
     assert len(matches) == 8
     assert "happiness4.png" not in [match.name for match in matches]
+
+
+def test_a_file_name_that_is_no_text_can_still_be_written(model, anchor, folder):
+    (folder / "happiness4.png").rename(folder / os.fsdecode(b"fr\xfch.png"))
+    _, matches, _ = similar_faces(model, anchor, folder)
+    assert r"fr\udcfch.png" in matches_csv(matches).encode("utf-8").decode()
 
 
 def test_threshold_and_top_limit_the_matches():

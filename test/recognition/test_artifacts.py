@@ -124,6 +124,8 @@ NAN_BIAS = np.full(16, np.nan, np.float32)
         ({}, {"scaling": None}, "no 'scaling'"),
         ({}, {"provenance": "[1]"}, "provenance in its metadata is .*1"),
         ({}, {"provenance": "{"}, "provenance in its metadata is not JSON"),
+        ({}, {"provenance": '{"data": "\\u001b[2J"}'}, "provenance holds '.x1b.2J': expected text without control"),
+        ({}, {"provenance": '{"\\ud800": "data"}'}, "provenance holds '.ud800': expected text"),
     ],
 )
 def test_a_wrong_model_is_refused_with_its_reason(tmp_path, model_path, tensors, metadata, reason):
@@ -157,6 +159,7 @@ def test_a_network_that_the_file_only_claims_is_never_built(tmp_path, model_path
         ({}, {"classes": '["anger", "happi\\u0000ness", "neutral"]'}, "classes .* 'happi.x00ness': expected text"),
         ({}, {"names": json.dumps(["one\ntwo"] * 30)}, "names .* 'one.ntwo': expected text without control characters"),
         ({}, {"names": json.dumps(["\ud800"] * 30)}, "names .* '.ud800': expected text"),
+        ({}, {"model": "abc\x1b[2J"}, "the model's fingerprint holds 'abc.x1b.2J': expected text"),
         ({}, {"threshold": "1" + "0" * 400}, r"threshold is above 1.79769e\+308"),
         ({}, {"k": "31"}, "k is 31: expected 1 to 30"),
         ({}, {"threshold": '"far"'}, "threshold in its metadata is .*far"),
@@ -169,6 +172,15 @@ def test_a_wrong_gallery_is_refused_with_its_reason(tmp_path, gallery_path, tens
     wrong = rewritten(gallery_path, tmp_path / "wrong.safetensors", tensors, metadata)
     with pytest.raises(ArtifactError, match=reason):
         read_gallery(wrong)
+
+
+@pytest.mark.parametrize("text", ["one\ntwo", "fr\udcfch.png"])
+def test_no_gallery_is_made_that_could_be_written_and_not_be_read_again(gallery, text):
+    names = (text, *gallery.names[1:])
+    classes = (text, *gallery.classes[1:])
+    for changes in ({"names": names}, {"classes": classes}):
+        with pytest.raises(ValueError, match=f"{next(iter(changes))} holds .*: expected text without control"):
+            replace(gallery, **changes)
 
 
 def test_anchors_may_be_called_what_files_are_called(tmp_path, gallery_path):

@@ -106,6 +106,11 @@ def test_what_cannot_be_a_label_is_refused_even_then(model, gallery, textures, l
         enrolled(model, gallery, textures[:1], label, new_class=True)
 
 
+def test_a_name_that_no_file_could_give_back_is_refused(model, gallery, textures):
+    with pytest.raises(ValueError, match="names holds 'one.ntwo/anger/1'"):
+        extend(gallery, "anger", model.embed(textures[:1]), textures[:1], "one\ntwo")
+
+
 def test_names_are_never_given_twice(model, gallery, textures):
     first, _ = enrolled(model, gallery, textures[:3], name="ada")
     less, _ = remove(first, ["ada/anger/2"])
