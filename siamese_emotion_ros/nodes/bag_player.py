@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional
 
 import numpy as np
-from rclpy.qos import QoSHistoryPolicy, QoSProfile, QoSReliabilityPolicy
+from rclpy.qos import QoSDurabilityPolicy, QoSHistoryPolicy, QoSProfile, QoSReliabilityPolicy
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
@@ -77,7 +77,7 @@ class BagPlayer(PlayerNode):
         self._published[self._image.name] = self.images
         for topic in _others(self._bag, settings.others):
             if topic.name not in self._published:
-                self._published[topic.name] = self.publisher(_message_class(topic), topic.name, result_qos())
+                self._published[topic.name] = self.publisher(_message_class(topic), topic.name, _offered(topic))
         newest = QoSProfile(
             depth=1, history=QoSHistoryPolicy.KEEP_LAST, reliability=QoSReliabilityPolicy.BEST_EFFORT
         )
@@ -224,6 +224,14 @@ def _others(bag: Bag, names: str) -> List[Topic]:
     if missing:
         raise BagError(f"others names {', '.join(missing)}: expected recorded topics, such as {', '.join(bag.topics)}")
     return [bag.topics[name] for name in wanted]
+
+
+def _offered(topic: Topic) -> QoSProfile:
+    """Latched where it was when it was recorded: /tf_static is heard by nobody otherwise."""
+    qos = result_qos()
+    if any(profile.durability.name == "TRANSIENT_LOCAL" for profile in topic.qos):
+        qos.durability = QoSDurabilityPolicy.TRANSIENT_LOCAL
+    return qos
 
 
 def _message_class(topic: Topic) -> Any:

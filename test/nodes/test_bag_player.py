@@ -123,6 +123,30 @@ def test_other_topics_are_published_under_their_own_names(graph, play, bag_makin
     assert [message.data for message in said] == ["sad", "happy"]
 
 
+def test_what_was_latched_when_it_was_recorded_is_latched_again(graph, play, bag_making, tmp_path, pictures):
+    from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
+    from rosbags.rosbag2 import Writer
+
+    from siamese_emotion_ros.bags.decoding import typestore
+
+    latched = Qos(
+        QosHistory.KEEP_LAST, 1, QosReliability.RELIABLE, QosDurability.TRANSIENT_LOCAL, QosTime(0, 0), QosTime(0, 0),
+        QosLiveliness.AUTOMATIC, QosTime(0, 0), False,
+    )
+    with Writer(tmp_path / "bag", version=9) as writer:
+        for time, topic, kind, message, offered in (
+            (1, "/where", bag_making.STRING, bag_making.string("kitchen"), [latched]),
+            (2, "/camera/image_raw", bag_making.IMAGE, bag_making.image(pictures[0], 2), []),
+        ):
+            connection = writer.add_connection(topic, kind, typestore=typestore(), offered_qos_profiles=offered)
+            writer.write(connection, time, typestore().serialize_cdr(message, kind))
+    images, ended, _ = play(tmp_path / "bag", others="/where")
+    graph.until(lambda: has_ended(ended) and images, "the end")
+    late = graph.listen(String, "/where", LATCHED)
+    graph.until(lambda: late, "what was said before")
+    assert [message.data for message in late] == ["kitchen"]
+
+
 def test_a_cut_off_recording_is_played_as_far_as_it_goes(graph, play, bag_making, tmp_path, pictures, log):
     path = bag_making.pictures_bag(tmp_path / "bag", pictures)
     bag_making.cut(path / "bag.db3", 0.8)
