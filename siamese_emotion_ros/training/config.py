@@ -226,6 +226,10 @@ def as_dict(config: TrainingConfig) -> Dict[str, Any]:
 def _check_agreement(config: TrainingConfig) -> None:
     loss, sampling = config.loss, config.sampling
     tuples = {"pairs": ("contrastive", 2), "triplets": ("triplet", 3), "quadruplets": ("quadruplet", 4)}
+    if config.stage == "embedding" and loss.weight == 0 and loss.cross_entropy == 0:
+        raise ConfigError(
+            "loss.weight and loss.cross_entropy are both 0, so that nothing would be learned: set one of them above 0"
+        )
     if sampling.scheme in tuples:
         name, size = tuples[sampling.scheme]
         if loss.name != name:

@@ -72,6 +72,7 @@ def test_a_mistake_is_named_with_what_was_expected(tmp_path, override, message):
         ({"loss": {"name": "quadruplet", "mining": "hard"}, "data": {"classes": "fear,anger"}}, "needs three classes"),
         ({"sampling": {"scheme": "classes_by_images"}, "data": {"classes": "fear,anger"}}, "data.classes names 2"),
         ({"loss": {"head": "prototypes", "cross_entropy": 1}}, "of paper do not: set .* one of .*compact.*paper_unit"),
+        ({"loss": {"weight": 0}}, "loss.weight and loss.cross_entropy are both 0"),
         ({"distillation": {"weight": 0.6}}, "distillation.weight is 0.6, but no .* distillation.teachers=FILE"),
         ({"sampling": {"scheme": "classes_by_images", "batch_size": 7}}, "expected a multiple of"),
     ],
