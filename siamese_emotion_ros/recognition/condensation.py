@@ -83,8 +83,9 @@ def _keep_clear(gallery: Gallery, clear: np.ndarray) -> Gallery:
 
 
 def shares(counts: np.ndarray, anchors: int, balance: float = 0.0) -> np.ndarray:
-    """How many of at most `anchors` anchors each class gets, int64 like `counts`, at least one.
+    """How many of `anchors` anchors each class gets, int64 like `counts`, rounded down.
 
+    Every class gets at least one, also where its share is less: then they are more than `anchors` together.
     A vote counts anchors, so how many a class has is how readily it is named. `balance` 0 keeps the proportions of
     `counts`, 1 gives every class equally many; between them, a class of share p gets a share like p^(1 - balance).
     ValueError for fewer anchors than classes or a balance outside 0..1.
