@@ -1,6 +1,7 @@
 """image_source: publishes the frames of a webcam, a video, a folder of images or a single image as `image_raw`."""
 from __future__ import annotations
 
+import math
 import sys
 import time
 from typing import Any, Dict, List, Optional
@@ -74,9 +75,9 @@ class ImageSource(PlayerNode):
 
     def _play(self) -> None:
         """A file or folder, at its own rate or the one asked for, to its end."""
-        image, published, due = ReusedImage(), 0, time.monotonic()
-        at_beginning = 0
-        while not self.stopping.wait(max(0.0, due - time.monotonic())):
+        image, published, at_beginning = ReusedImage(), 0, 0
+        turn = time.monotonic() - self._step()  # of the image before the first
+        while self._wait_a_step(turn):
             try:
                 frame = self._source.read()
             except SourceError as error:
@@ -92,7 +93,21 @@ class ImageSource(PlayerNode):
             self._publish(image, frame)
             published += 1
             # Never faster than the rate to catch up: what is late stays late.
-            due = max(due + 1.0 / (self.settings.rate or self._source.rate), time.monotonic() - 0.1)
+            step = self._step()
+            turn = max(turn + step, time.monotonic() - 0.1 - step)
+
+    def _step(self) -> float:
+        """Seconds from one image to the next."""
+        return 1.0 / (self.settings.rate or self._source.rate)
+
+    def _wait_a_step(self, turn: float) -> bool:
+        """Wait for the image after the one whose turn was then; False: told to stop."""
+        while True:
+            left = turn + self._step() - time.monotonic()
+            if left <= 0.0:
+                return not self.stopping.is_set()
+            if self.stopping.wait(min(left, 0.1)):  # short waits, so that another rate is noticed
+                return False
 
     def _watch(self) -> None:
         """A webcam, open for as long as the node is active; opened again with growing patience when it is gone."""
@@ -102,7 +117,7 @@ class ImageSource(PlayerNode):
             self._close()
 
     def _publish_webcam(self) -> None:
-        image, wait, due = ReusedImage(), FIRST_WAIT, 0.0
+        image, wait, turn = ReusedImage(), FIRST_WAIT, -math.inf
         while not self.stopping.is_set():
             try:
                 if self._source is None:
@@ -118,9 +133,12 @@ class ImageSource(PlayerNode):
                 continue
             wait = FIRST_WAIT
             self.vitals.trouble = ""
-            if self.settings.rate and time.monotonic() < due:
-                continue  # a driver that gives more than it was asked for
-            due = max(due, time.monotonic() - 0.1) + 1.0 / self.settings.rate if self.settings.rate else 0.0
+            rate = self.settings.rate
+            if rate:
+                now = time.monotonic()
+                if now < turn + 1.0 / rate:
+                    continue  # a driver that gives more than it was asked for
+                turn = max(turn + 1.0 / rate, now - 0.1)
             self._publish(image, frame)
 
     def _close(self) -> None:

@@ -128,6 +128,13 @@ def test_a_deactivated_source_goes_on_where_it_was(graph, folder, play):
     assert numbers(images) == [1, 2, 3, 4, 5]
 
 
+def test_another_rate_holds_at_once(graph, folder, play):
+    images, ended, node = play(folder, rate=0.001)
+    graph.until(lambda: images, "the first image")
+    assert graph.set(node, rate=100.0).successful
+    graph.until(lambda: has_ended(ended) and len(images) == 5, "the others")
+
+
 def test_an_unreadable_image_in_a_folder_is_named_and_left_out(graph, log, folder, play):
     (folder / "frame3.png").write_bytes(b"no image")
     images, ended, _ = play(folder)
@@ -206,6 +213,14 @@ def test_a_webcam_that_is_not_there_yet_does_not_refuse_the_configuration(graph,
     images, _, node = play("0")
     graph.until_state(node, "active")
     graph.until(lambda: images, "an image once it is there")
+
+
+def test_another_rate_of_a_webcam_holds_at_once(graph, monkeypatch, play):
+    monkeypatch.setattr(image_source, "open_source", Webcam(frames=10**9, gone=0).open)
+    images, _, node = play("0", rate=0.001)
+    graph.until(lambda: images, "the first image")
+    assert graph.set(node, rate=50.0).successful
+    graph.until(lambda: len(images) > 3, "more images")
 
 
 def test_a_webcam_faster_than_the_rate_asked_for_is_thinned(graph, monkeypatch, play):
