@@ -75,7 +75,7 @@ def load_fer2013(
     faceset = group_repeats(faceset) if keep_repeats else leave_out_repeats(faceset)
     if labels == "ferplus":
         faceset = ferplus_votes.relabel_by_majority(faceset)
-    if min_agreement > 0:
+    if min_agreement:
         faceset = ferplus_votes.keep_agreed(faceset, min_agreement)
     return faceset
 

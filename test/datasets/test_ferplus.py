@@ -165,6 +165,9 @@ def test_missing_votes_file_named_by_option(write_fer, fer_row, tmp_path):
 def test_agreement_needs_votes_and_a_share(write_fer, fer_row, voted):
     with pytest.raises(DataSetError, match="0 to 1"):
         keep_agreed(load("fer2013", voted), 7)
+    for wrong in (-0.7, float("nan")):
+        with pytest.raises(DataSetError, match=f"agreement {wrong}: expected a share from 0 to 1"):
+            load("fer2013", voted, min_agreement=wrong)
     (voted.parent / "fer2013new.csv").unlink()
     with pytest.raises(DataSetError, match="no FER\\+ votes"):
         load("fer2013", voted, min_agreement=0.7)
