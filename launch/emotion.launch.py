@@ -10,6 +10,7 @@ from pathlib import Path
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
+from launch_ros.utilities import make_namespace_absolute, prefix_namespace
 
 from launch import LaunchDescription
 
@@ -73,7 +74,7 @@ def start_nodes(context):
     player_parameters = {name: parameters.pop(name) for name in ("source", "loop") if name in parameters}
     recorded = is_recording(given["source"])
     if given["source"]:
-        parameters.update(heard_reliably(given))
+        parameters.update(heard_reliably(context, given))
     if recorded:
         # Recorded stamps are of another day: everyone goes by the recording's clock, each namespace by its own.
         parameters.setdefault("use_sim_time", True)
@@ -109,15 +110,17 @@ def start_nodes(context):
     return nodes
 
 
-def heard_reliably(given):
+def heard_reliably(context, given):
     """What has the pipeline get every image of a source that is started with it.
 
     With the best effort that suits a camera, most are lost on their way to another process where ROS is kept to this
     machine (ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST): Fast DDS then shares 512 kB at most, less than one image.
     """
-    topic = given["image"] if given["image"].startswith("/") else f"{given['namespace']}/{given['image']}"
+    # With the namespace of whoever includes this file: an override goes by the whole name or has no effect.
+    namespace = prefix_namespace(context.launch_configurations.get("ros_namespace"), given["namespace"])
+    topic = make_namespace_absolute(prefix_namespace(namespace, given["image"]))
     transport = "/compressed" if given["transport"] == "compressed" else ""
-    return {f"qos_overrides./{topic.lstrip('/')}{transport}.subscription.reliability": "reliable"}
+    return {f"qos_overrides.{topic}{transport}.subscription.reliability": "reliable"}
 
 
 def is_webcam(source):

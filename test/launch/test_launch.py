@@ -121,8 +121,11 @@ FROM_ITS_BEGINNING = {"wait_for_subscribers": 1, "wait_for_emotions": True}
 with_launch = pytest.mark.skipif(importlib.util.find_spec("launch_ros") is None, reason="launch_ros is not installed")
 
 
-def described(**arguments):
-    """What would be started: by executable, the parameters (merged), remappings, namespace and command line."""
+def described(pushed="", **arguments):
+    """What would be started: by executable, the parameters (merged), remappings, namespace and command line.
+
+    `pushed`: the namespace that a launch file which includes this one has pushed.
+    """
     from launch_ros.utilities import evaluate_parameters
 
     import launch
@@ -131,6 +134,8 @@ def described(**arguments):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     context = launch.LaunchContext()
+    if pushed:
+        context.launch_configurations["ros_namespace"] = pushed
     description = module.generate_launch_description()
     for action in description.entities[:-1]:
         context.launch_configurations[action.name] = arguments.get(action.name, action.default_value[0].text)
@@ -179,6 +184,19 @@ def test_a_source_is_started_with_what_concerns_it():
     assert nodes["emotion_pipeline"]["parameters"] == {
         "model_path": "m", "autostart": False, "use_sim_time": True, **reliably("/image_raw")
     }
+
+
+@with_launch
+@pytest.mark.parametrize(
+    "arguments, topic",
+    [({}, "/image_raw"), ({"namespace": "head"}, "/head/image_raw"), ({"namespace": "/"}, "/image_raw"),
+     ({"pushed": "/robot"}, "/robot/image_raw"), ({"pushed": "/robot", "namespace": "head"}, "/robot/head/image_raw"),
+     ({"pushed": "/robot", "namespace": "/head"}, "/head/image_raw"),
+     ({"pushed": "/robot", "image": "/camera/image"}, "/camera/image"),
+     ({"pushed": "/robot", "image": "camera/image"}, "/robot/camera/image")],
+)
+def test_a_source_is_heard_reliably_in_every_namespace(arguments, topic):
+    assert described(source="0", **arguments)["emotion_pipeline"]["parameters"] == reliably(topic)
 
 
 @with_launch
