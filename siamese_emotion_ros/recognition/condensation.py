@@ -149,8 +149,6 @@ def _hart(gallery: Gallery, wanted: np.ndarray, seed: int) -> Gallery:
         gaps = squares - 2 * (points @ points[row]) + squares[row]
         nearer = gaps < nearest
         nearest[nearer], decided[nearer] = gaps[nearer], labels[row]
-        # Not left to rounding: of two alike with different labels, each is nearest to itself.
-        nearest[row], decided[row] = -np.inf, labels[row]
         kept[row] = True
         room[labels[row]] -= 1
 
