@@ -76,11 +76,12 @@ class EmotionOverlay(StreamNode):
         self.vitals.begin()  # nobody missed what came before
         self._pairing, self._drawn = FramePairing(IMAGES_WAITING), ReusedImage()
         images = QoSProfile(depth=5, reliability=QoSReliabilityPolicy.BEST_EFFORT)
-        self._listener = Listener(self, 4 * IMAGES_WAITING, [
+        listener = self._listener = Listener(self, 4 * IMAGES_WAITING, [
             Heard(*image_topic(self), images, self._take_image),
             Heard(FaceCropArray, "faces", result_qos(), self._take_faces),
             Heard(EmotionStamped, "emotion", result_qos(), self._take_emotion),
         ])
+        self.vitals.replaced = lambda: listener.replaced
 
     def _unwatch(self) -> None:
         if self._listener is not None:

@@ -1,4 +1,5 @@
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -8,8 +9,9 @@ from siamese_emotion_ros.msg import EmotionStamped, FaceCrop, FaceCropArray
 from std_msgs.msg import Header
 
 from siamese_emotion_ros.faces.image_messages import image_from_message
+from siamese_emotion_ros.nodes import emotion_overlay
 from siamese_emotion_ros.nodes.conversions import image_message
-from siamese_emotion_ros.nodes.emotion_overlay import EmotionOverlay
+from siamese_emotion_ros.nodes.emotion_overlay import IMAGES_WAITING, EmotionOverlay
 
 
 def header(stamp):
@@ -124,3 +126,26 @@ def test_two_faces_wait_for_each_other_and_a_bad_image_costs_one_line(graph, log
     publishers["emotion"].publish(emotion(6, 2, 2))
     graph.until(lambda: len(watcher) == 2, "both images")
     assert [image.header.stamp.sec for image in watcher] == [6, 7]
+
+
+def test_an_overlay_that_is_too_slow_says_so(graph, monkeypatch, overlay, publishers):
+    drawing, go_on = threading.Event(), threading.Event()
+
+    def draw(*_):
+        drawing.set()
+        go_on.wait(30)
+
+    monkeypatch.setattr(emotion_overlay, "draw_emotions", draw)
+    watch(graph, publishers)
+    publishers["image"].publish(image_message(header(1), PICTURE))
+    publishers["faces"].publish(faces(1))
+    assert drawing.wait(30)
+    try:
+        stamp = 1
+        while stamp < 1000 and overlay.vitals.report().values["messages replaced by newer"] == "0":
+            stamp += 1
+            publishers["faces"].publish(faces(stamp))
+            time.sleep(0.002)
+        assert 4 * IMAGES_WAITING < stamp < 1000
+    finally:
+        go_on.set()
