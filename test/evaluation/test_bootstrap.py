@@ -53,6 +53,13 @@ def test_people_are_drawn_whole():
     assert high - low > 2 * (by_face["top1"][1] - by_face["top1"][0])
 
 
+def test_who_has_more_faces_is_not_drawn_more_often():
+    # Of two people each draw has both, or one of them twice, as often as the other twice: top-1 0.9, 1 and 0.
+    right = np.arange(200) < 180
+    subjects = tuple(np.where(right, "often seen", "rarely seen"))
+    assert confidence_intervals(of_right(right), subjects, replicates=500)["top1"] == [0.0, 1.0]
+
+
 def test_one_face_a_person_is_the_bootstrap_of_faces():
     right = np.arange(300) % 4 > 0
     by_face = confidence_intervals(of_right(right), replicates=4000)

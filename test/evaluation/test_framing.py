@@ -19,8 +19,8 @@ class Informed:
 
     name = "informed"
 
-    def __init__(self, boxes, right=0.0, size=1.0):
-        self._boxes, self._right, self._size = boxes, right, size
+    def __init__(self, boxes, right=0.0, down=0.0, size=1.0):
+        self._boxes, self._right, self._down, self._size = boxes, right, down, size
 
     def detect(self, image, scale):
         box = self._boxes[round(float(image[0, 0])), round(float(image[-1, -1]))]
@@ -28,7 +28,8 @@ class Informed:
             return []
         side = box.width * self._size
         left = box.center_x + self._right * box.width - side / 2
-        return [Detection(Box(left, box.center_y - side / 2, side, side), 0.9, None)]
+        top = box.center_y + self._down * box.width - side / 2
+        return [Detection(Box(left, top, side, side), 0.9, None)]
 
 
 @pytest.fixture(scope="module")
@@ -64,12 +65,11 @@ def test_a_scene_shows_the_face_at_its_box():
 
 def test_the_table_measures_where_a_detector_cuts(model, anchors, make_faces):
     queries = make_faces(3, seed=2)
-    exact, off = framing(
-        model, anchors, [informed_about(queries), informed_about(queries, right=0.1, size=1.2)], [0.0], queries
-    )
+    detectors = [informed_about(queries), informed_about(queries, right=0.1, down=-0.1, size=1.2)]
+    exact, off = framing(model, anchors, detectors, [0.0], queries)
     assert (exact.found, exact.top1, exact.known_top1) == (1.0, 1.0, 1.0)
     assert [exact.right, exact.down] == pytest.approx([0, 0], abs=0.01) and exact.size == pytest.approx(1, abs=0.01)
-    assert off.right == pytest.approx(0.1, abs=0.04) and off.size == pytest.approx(1.2, abs=0.06)
+    assert [off.right, off.down] == pytest.approx([0.1, -0.1], abs=0.04) and off.size == pytest.approx(1.2, abs=0.06)
     assert list(csv.DictReader(io.StringIO(as_csv([exact, off]).decode())))[0]["found"] == "1.0000"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from siamese_emotion_ros.evaluation.inspection import describe_gallery
+from siamese_emotion_ros.evaluation.inspection import describe_gallery, judge_gallery, nearest_confusions
 from siamese_emotion_ros.recognition.gallery import Gallery
 
 
@@ -51,3 +51,13 @@ def test_a_large_gallery_is_judged_by_a_sample_with_the_same_outcome():
     gallery = plane(random.normal(size=(3000, 2)) + 20 * labels[:, None], labels, ("anger", "fear"), k=5)
     assert [entry.recall for entry in describe_gallery(gallery)] == [1, 1]
     assert [entry.anchors for entry in describe_gallery(gallery)] == [1500, 1500]
+
+
+def test_pairs_that_lie_close_name_each_anchor_once():
+    # Number 2 is nearest to both 1 and 0; number 4 comes last, and its nearest of another label is taken.
+    gallery = plane([[0], [1], [1.5], [10], [11.2]], [0, 0, 1, 1, 2], ("anger", "fear", "neutral"))
+    first, second = nearest_confusions(gallery, judge_gallery(gallery))
+    assert (first.name, first.label, first.other_name, first.other_label) == ("1", "anger", "2", "fear")
+    assert (second.name, second.other_name) == ("3", "4")
+    assert [first.distance, second.distance] == pytest.approx([0.5, 1.2])
+    assert nearest_confusions(gallery, judge_gallery(gallery), most=1) == [first]

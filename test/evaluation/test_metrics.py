@@ -133,6 +133,8 @@ def test_largest_confusions_are_named_most_first_without_unknown():
     assert largest_confusions(confusion(truth, given, 3), ("anger", "fear", "neutral"), 2) == [
         ("anger", "fear", 3), ("fear", "anger", 1),
     ]
+    rightly = np.array([0] * 5 + [1])
+    assert largest_confusions(confusion(rightly, rightly, 2), ("anger", "fear"), 2) == []
 
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2), st.integers(1, 5)), min_size=1, max_size=30))

@@ -61,6 +61,18 @@ def test_people_who_do_not_differ_gain_nothing(gallery):
     assert gain["low"] <= 0.01 and abs(gain["mean"]) < 0.03
 
 
+def test_a_person_drawn_twice_brings_all_faces_twice(gallery):
+    # Ten faces at rest that look happy until it is known, and one of somebody whom everybody knows how to read.
+    odd, plain = np.tile([3.0, 0.0], (12, 1)), np.zeros((3, 2))
+    faces = FaceSet(
+        np.zeros((15, 4, 4), np.uint8), np.full(15, 2), CLASSES, tuple(f"face{i}" for i in range(15)),
+        subjects=("odd",) * 12 + ("plain",) * 3,
+    )
+    measurement = Measurement({}, faces, np.concatenate([odd, plain]).astype(np.float32), None)
+    gain = figures(measurement, gallery, shots=2)["top1_gain"]
+    assert (gain["low"], gain["high"]) == (0.0, 1.0) and gain["mean"] == pytest.approx(10 / 11)
+
+
 def test_the_faces_learnt_from_are_asked_about_in_neither(gallery):
     found = figures(measured(spread=1.0), gallery, shots=3)
     assert (found["people"], found["calibration_faces"], found["people_without_neutral"]) == (20, 60, 0)

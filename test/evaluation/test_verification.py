@@ -74,6 +74,15 @@ def test_at_the_equal_error_distance_both_errors_are_equal():
     assert 1 - accepted[same].mean() == pytest.approx(found["equal_error_rate"], abs=0.02)
 
 
+def test_between_two_thresholds_the_equal_error_lies_on_the_line():
+    random = np.random.default_rng(3)
+    # Three distances in all: the curve is a few long lines, each of which rises and goes right.
+    found = verification(random.integers(0, 3, (60, 1)).astype(np.float32), random.integers(0, 3, 60), pairs=5000)
+    rate, roc = found["equal_error_rate"], found["roc"]
+    assert len(roc["false_accept"]) == 4
+    assert 1 - np.interp(rate, roc["false_accept"], roc["true_accept"]) == pytest.approx(rate)
+
+
 @pytest.mark.parametrize("labels", [[0, 1, 2], [0, 0, 0]])
 def test_without_pairs_of_one_kind_there_is_nothing_to_tell(labels):
     assert verification(np.eye(3, dtype=np.float32), np.array(labels)) is None
