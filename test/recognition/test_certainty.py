@@ -68,6 +68,30 @@ def test_calibrated_confidence_is_the_share_of_right_answers(noise):
     assert error(power, doubt, *strangers) <= error(3 * power, 0.0, *strangers)
 
 
+def test_no_other_sharpness_and_doubt_err_less():
+    random = np.random.default_rng(2)
+
+    def drawn(count):
+        labels = random.integers(0, 5, count)
+        return (np.eye(5)[labels] + 0.6 * random.normal(size=(count, 5))).astype(np.float32), labels
+
+    anchors, labels = drawn(300)
+    classes = ("anger", "disgust", "fear", "neutral", "surprise")
+    gallery = Gallery(anchors, labels, classes, tuple(map(str, range(300))), "model", k=9)
+    faces, truth = drawn(400)
+    gaps = np.linalg.norm(faces[:, None] - anchors[None], axis=2)
+    votes = [(labels[row], gaps[i][row]) for i, row in enumerate(np.argsort(gaps, axis=1)[:, :9])]
+
+    def brier(power, doubt):
+        answers = [majority_vote(*vote, 5, power, doubt) for vote in votes]
+        return np.mean([(scores[winner] - (winner == right)) ** 2 for (winner, scores), right in zip(answers, truth)])
+
+    found = certainty_for(gallery, faces, truth)
+    assert found[1] > 0, "without doubt the test would not tell how it is counted"
+    others = [(power, doubt) for power in 2.0 ** np.arange(-4, 4) for doubt in (0, *np.geomspace(0.001, 2, 48)[3::6])]
+    assert brier(*found) <= min(brier(*other) for other in others) + 1e-6
+
+
 def test_doubt_keeps_neighbors_of_one_mind_from_certainty():
     winner, scores = majority_vote(np.zeros(9, np.int64), np.arange(9.0), 4, doubt=0.25)
     assert winner == 0

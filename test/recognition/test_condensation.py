@@ -184,3 +184,10 @@ def test_there_is_no_threshold_to_carry_without_one():
     gallery = gallery_of([[0], [1]], [0, 1])
     with pytest.raises(ValueError, match="no threshold"):
         carried_threshold(gallery, gallery.select)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_carrying_holds_back_nobodys_last_anchor(seed):
+    # Of five emotions one has a second anchor to spare.
+    gallery = gallery_of([[0], [10], [20], [30], [40], [41]], [0, 1, 2, 3, 4, 4], threshold=2.0)
+    assert carried_threshold(gallery, gallery.select, seed) == pytest.approx(1)

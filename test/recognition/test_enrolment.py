@@ -68,10 +68,16 @@ def test_of_two_faces_none_is_the_odd_one_and_none_at_all_gives_none(model, face
     assert len(choose(model, []).kept) == 0
 
 
+def test_copies_of_one_picture_do_not_make_another_one_odd(model, textures):
+    assert len(choose(model, [Candidate(textures[0])] * 9 + [Candidate(textures[1])]).kept) == 10
+
+
 def test_differences_below_the_gallerys_own_spacing_do_not_matter(model, gallery, textures):
-    steady = [Candidate(textures[0])] * 9 + [Candidate(textures[1])]
+    noise = np.random.default_rng(6).integers(0, 2, (9, *textures[0].shape), np.uint8)
+    steady = [Candidate(np.minimum(textures[0], 254) + part) for part in noise] + [Candidate(textures[1])]
     far = np.linalg.norm(np.diff(model.embed(textures[:2]), axis=0))
     assert far < spacing(gallery)
+    assert choose(model, steady).kept.tolist() == list(range(9)), "the last is odd beside so steady ones"
     assert len(choose(model, steady, gallery=gallery).kept) == 10
 
 

@@ -75,10 +75,19 @@ def test_unknown_needs_a_majority_of_the_window_too():
     assert result.class_scores.sum() == pytest.approx(1)
 
 
+def test_a_face_that_stays_is_never_forgotten():
+    smoother = FaceSmoother(window=9)
+    for _ in range(PATIENCE + 9):
+        assert labels(smoother, [seen("anger")] * 2 + [seen("happiness")]) == ["anger"] * 3
+
+
 def test_a_face_that_left_and_a_swap_of_classes_are_forgotten():
     smoother = FaceSmoother(window=9)
     labels(smoother, [seen("anger")] * 9)
-    for _ in range(PATIENCE + 1):
+    for _ in range(PATIENCE - 1):
+        smoother.smooth(CLASSES, [], [])
+    assert labels(smoother, [seen("happiness")]) == ["anger"], "it was away for less"
+    for _ in range(PATIENCE):
         smoother.smooth(CLASSES, [], [])
     assert labels(smoother, [seen("happiness")]) == ["happiness"]
     swapped = smoother.smooth(("happiness", "anger"), [1], [seen("anger")])
