@@ -102,6 +102,7 @@ def test_faces_where_at_least_seven_of_ten_agree(write_fer, fer_row, write_votes
     ({"fear": 7, "surprise": 3}, "fear", 0.7),
     ({"fear": 5, "surprise": 5}, None, 0.5),
     ({"fear": 4, "unknown": 6}, None, 0.4),
+    ({"fear": 5, "unknown": 5}, None, 0.5),
     ({"fear": 4, "unknown": 3, "NF": 3}, "fear", 0.4),
     ({"NF": 10}, None, 0.0),
     ({}, None, 0.0),

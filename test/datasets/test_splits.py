@@ -128,6 +128,13 @@ def test_many_small_classes_do_not_starve_one_part():
     assert len(parts["val"]) == 3 and len(parts["test"]) == 3
 
 
+@pytest.mark.parametrize("seed", range(10))
+def test_a_long_sequence_is_placed_while_there_is_room_for_it(seed):
+    groups = [0] * 15 + list(range(1, 86))
+    parts = split(face_set([0] * 100, groups=groups), "stratified", seed)
+    assert [len(parts[name]) for name in ("train", "val", "test")] == [70, 15, 15]
+
+
 def test_official_split_is_taken_as_published():
     parts = split(face_set([0, 1, 2, 3], official=["train", "val", "train", "val"]), "official")
     assert {name: indices.tolist() for name, indices in parts.items()} == {
