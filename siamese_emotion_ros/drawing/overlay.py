@@ -10,6 +10,9 @@ import numpy as np
 from .palette import PANEL, TRACK, WHITE, Color, color_of, ink_on
 from .text import draw_text, fitted, text_width
 
+#: Where a box ends that reaches further, as it may in anybody's message: OpenCV takes 32 bits [pixels].
+FAR = 1 << 20
+
 
 @dataclass(frozen=True)
 class EmotionMark:
@@ -95,7 +98,7 @@ def draw_emotions(frame: np.ndarray, marks: Sequence[EmotionMark]) -> None:
 
 
 def _face_rect(mark: EmotionMark) -> _Rect:
-    left, top, width, height = mark.roi
+    left, top, width, height = (min(max(number, -FAR), FAR) for number in mark.roi)
     return _Rect(left, top, left + width, top + height)
 
 

@@ -115,6 +115,13 @@ def test_any_marks_can_be_drawn_on_any_frame(width, height, rois, label, score):
     assert frame.shape == (height, width, 3)
 
 
+@pytest.mark.parametrize("roi", [(2**32 - 1, 10, 40, 40), (10, 10, 2**32 - 1, 2**32 - 1), (20, 20, 0, 0)])
+def test_a_box_of_any_size_that_a_message_can_hold_can_be_drawn(roi):
+    frame = gray_frame(160, 120)
+    draw_emotions(frame, [EmotionMark(roi, "anger", 0.5, 1, CLASSES, (0.2,) * 5)])
+    assert (frame != gray_frame(160, 120)).any(), "its label is in the frame, wherever the box is"
+
+
 @pytest.mark.parametrize("frame", [
     np.zeros((20, 20), np.uint8), np.zeros((20, 20, 4), np.uint8), np.zeros((20, 20, 3), np.float32), None,
 ])
