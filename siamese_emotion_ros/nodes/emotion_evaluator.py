@@ -15,7 +15,7 @@ from siamese_emotion_ros.evaluation.report import write_report
 from siamese_emotion_ros.faces.geometry import Box
 from siamese_emotion_ros.msg import EmotionStamped
 from siamese_emotion_ros.nodes.conversions import nanoseconds
-from siamese_emotion_ros.nodes.lifecycle import AUTOSTART, StreamNode, result_qos, run
+from siamese_emotion_ros.nodes.lifecycle import AUTOSTART, REFUSALS, StreamNode, result_qos, run
 from siamese_emotion_ros.nodes.parameters import START, UNCONFIGURED, Change, ParameterTable, Spec
 
 #: The file in output_dir.
@@ -77,8 +77,8 @@ class EmotionEvaluator(StreamNode):
         if len(self._evaluation):
             try:
                 self.get_logger().info(self._report())
-            except OSError as error:
-                self.get_logger().error(f"the report cannot be written: {error}")
+            except REFUSALS as error:  # the truth_file, too, may not be what it was
+                self.get_logger().error(f"there is no report: {error}")
 
     def unload(self) -> None:
         """Forget everything."""
@@ -131,7 +131,7 @@ class EmotionEvaluator(StreamNode):
                 raise ValueError("the node is unconfigured: nothing was heard")
             response.message = self._report()
             response.success = True
-        except (ValueError, OSError) as error:
+        except REFUSALS as error:
             response.message = str(error)
         return response
 

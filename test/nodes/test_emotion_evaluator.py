@@ -93,6 +93,22 @@ def test_a_file_is_a_truth_too(graph, tmp_path):
     assert "4 of 4 answers have a truth: top-1 50.0%" in evaluated.ask().message
 
 
+def test_a_truth_file_that_is_spoilt_meanwhile_costs_the_report_and_not_what_was_heard(graph, log, tmp_path):
+    whole = "start,end,label\n0,1,happiness\n"
+    file = tmp_path / "truth.csv"
+    file.write_text(whole)
+    evaluated = Evaluated(graph, "emotion", truth_file=str(file))
+    evaluated.emotions.publish(emotion(1, "happiness"))
+    evaluated.heard(1)
+    file.write_text("start,end,label\n0,1,cheerful\n")
+    answer = evaluated.ask()
+    assert not answer.success and "cheerful" in answer.message
+    assert graph.transition(evaluated.node, "deactivate") and graph.state(evaluated.node) == "inactive"
+    graph.until(lambda: any("there is no report" in text and "cheerful" in text for _, text in log), "its reason")
+    file.write_text(whole)
+    assert "1 of 1 answers have a truth" in evaluated.ask().message
+
+
 def test_the_end_of_a_node_is_a_report(graph, log, tmp_path):
     evaluated = Evaluated(graph, "emotion", output_dir=str(tmp_path))
     evaluated.emotions.publish(emotion(1, "happiness"))
