@@ -161,6 +161,11 @@ class StreamNode(LifecycleNode):
         self.settings = None
         self.unload()
 
+    def destroy_node(self) -> None:
+        """As rclpy's, in whatever state: the threads of the streams end before their publishers do."""
+        self.close()
+        super().destroy_node()
+
     # --- for subclasses ---
 
     def publisher(self, message_type: type, topic: str, qos: QoSProfile) -> Any:
@@ -363,7 +368,6 @@ def run(factories: Sequence[Callable[[], StreamNode]], args: Optional[List[str]]
         pass
     threads.stop()
     for node in nodes:
-        node.close()
         node.destroy_node()
     rclpy.try_shutdown()
     return 0

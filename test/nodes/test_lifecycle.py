@@ -3,10 +3,14 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import cv2
 import pytest
+import rclpy
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.parameter import Parameter
 from std_msgs.msg import Bool
 
 from siamese_emotion_ros.nodes.emotion_overlay import EmotionOverlay
@@ -67,6 +71,29 @@ def test_a_node_can_be_shut_down_from_every_state(graph, working, make, path):
     state = ["unconfigured", "inactive", "active"][len(path)]
     assert graph.transition(node, f"{state}_shutdown")
     assert graph.state(node) == "finalized"
+
+
+@pytest.mark.parametrize("make", [ImageSource, FaceCrop, SiameseEmotion])
+def test_a_node_that_is_destroyed_while_it_works_ends_its_threads(working, capfd, make):
+    """As whoever spins our nodes together with their own does it."""
+    context = rclpy.context.Context()
+    rclpy.init(context=context)
+    before = set(threading.enumerate())
+    values = {**working[make], "loop": True}  # what other nodes do not know leaves them alone
+    overrides = [Parameter(name, value=value) for name, value in values.items()]
+    node = make(context=context, namespace=f"/destroyed_{os.getpid()}", parameter_overrides=overrides)
+    executor = SingleThreadedExecutor(context=context)
+    executor.add_node(node)
+    end = time.monotonic() + 30
+    while node.vitals.state != "active" and time.monotonic() < end:
+        executor.spin_once(timeout_sec=0.1)
+    assert node.vitals.state == "active"
+    executor.remove_node(node)
+    node.destroy_node()
+    assert not set(threading.enumerate()) - before
+    executor.shutdown()
+    context.try_shutdown()
+    assert "Traceback" not in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("make", list(BROKEN))
