@@ -3,13 +3,15 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import math
 from dataclasses import dataclass
 from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
 
 import yaml
 
+from siamese_emotion_ros.recognition.artifacts import MAX_BYTES
 from siamese_emotion_ros.recognition.emotions import parse_label_set
-from siamese_emotion_ros.recognition.networks import NETWORKS
+from siamese_emotion_ros.recognition.networks import NETWORKS, weight_shapes
 from siamese_emotion_ros.recognition.preprocessing import SCALINGS
 
 #: Loss names and the tuples of faces that each is computed over.
@@ -266,6 +268,7 @@ def _check_agreement(config: TrainingConfig) -> None:
         raise ConfigError(
             f"network.architecture is {config.network.architecture!r}: expected one of {', '.join(sorted(NETWORKS))}"
         )
+    _check_size(config.network)
     unit = [name for name, network in sorted(NETWORKS.items()) if getattr(network, "unit_length", False)]
     has_prototypes = config.stage == "embedding" and loss.cross_entropy > 0 and loss.head == "prototypes"
     if has_prototypes and config.network.architecture not in unit:
@@ -287,3 +290,18 @@ def _check_agreement(config: TrainingConfig) -> None:
         )
     if config.stage == "head" and config.network.init_from is None:
         raise ConfigError("stage head trains over a finished network: set network.init_from to its model.safetensors")
+
+
+def _check_size(network: NetworkConfig) -> None:
+    """ConfigError for a network that cannot be built, or whose file nobody could read: said before it is trained."""
+    try:
+        shapes = weight_shapes(network.architecture, network.input_size, network.embedding_dim)
+    except ValueError as error:
+        raise ConfigError(f"network.{error}") from error
+    size = 4 * sum(math.prod(shape) for shape in shapes.values())
+    if size > MAX_BYTES:
+        raise ConfigError(
+            f"the weights of {network.architecture} with network.input_size {network.input_size} and "
+            f"network.embedding_dim {network.embedding_dim} take {size} bytes, and a model file has at most "
+            f"{MAX_BYTES}: make one of the two smaller"
+        )
