@@ -44,6 +44,7 @@ def _benchmark(
     from siamese_emotion_ros.evaluation.speed import gallery_of, percentiles, recognize_times
     from siamese_emotion_ros.recognition.model import EmbeddingModel
     from siamese_emotion_ros.recognition.recognizer import Recognizer
+    from siamese_emotion_ros.recognition.whole_files import write_atomically
     from siamese_emotion_ros.shipped import DEFAULT_MODEL, shipped_path
 
     refuse_unwritable(json_file)
@@ -70,7 +71,7 @@ def _benchmark(
         with console.status(f"streaming {fps:g} frames a second for {seconds:g} s through the pipeline"):
             figures.update(_pipeline_figures(image, fps, seconds, device))
     if json_file is not None:
-        json_file.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+        write_atomically(json_file, (json.dumps(figures, indent=2) + "\n").encode())
 
     table = Table(title=f"{model.spec.architecture} on {figures['backend']}, {anchors} anchors")
     for column in ("", "median", "99 %"):

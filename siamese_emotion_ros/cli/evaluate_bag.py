@@ -50,7 +50,9 @@ def evaluate_bag(
 ) -> None:
     """Replay a recording through the robot's own pipeline, without ROS, and measure it against the truth."""
     with reported():
-        refuse_unwritable(json, html, video)
+        if results is not None and results.exists():
+            raise ValueError(f"{results} exists already: choose another name for --results, or remove it")
+        refuse_unwritable(json, html, video, results)
         finder = _finder(detector, detector_model, detection_width)
         recognizer = _recognizer(model, gallery, k, threshold, device)
         facts = {
@@ -110,8 +112,6 @@ def _evaluate_bag(
     from siamese_emotion_ros.evaluation.terminal import bag_summary, summary
     from siamese_emotion_ros.recognition.artifacts import write_atomically
 
-    if results is not None and results.exists():
-        raise BagError(f"{results} exists already: choose another name for --results, or remove it")
     _one_thread_each()
     console, title = Console(highlight=False), path.resolve().name
     ids = (recognizer.model.fingerprint, recognizer.gallery.fingerprint)
@@ -119,6 +119,10 @@ def _evaluate_bag(
     with ExitStack() as closing:
         bag = closing.enter_context(Bag(path))
         topic = choose_image_topic(bag, image)
+        if results is not None and results_topic in bag.topics:
+            raise BagError(f"{path} has a topic {results_topic} already: name another by --results-topic")
+        if video is not None:
+            video.parent.mkdir(parents=True, exist_ok=True)
         film = closing.enter_context(Film(video, bag, topic)) if video is not None else None
         done, began = 0, time.monotonic()
         with face_progress("replaying") as progress:
@@ -155,6 +159,7 @@ def _evaluate_bag(
             film.finish()
             console.print(f"wrote {video}")
         if results is not None:
+            results.parent.mkdir(parents=True, exist_ok=True)
             with console.status("copying the recording"):
                 left_out = write_with_results(results, bag, results_topic, answers)
             for sentence in left_out:
