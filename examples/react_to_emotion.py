@@ -64,6 +64,7 @@ class SteadyEmotions:
 def main() -> None:
     """Print what a robot might do about it."""
     import rclpy
+    from rclpy.executors import ExternalShutdownException
     from rclpy.node import Node
     from siamese_emotion_ros.msg import EmotionStamped
 
@@ -93,8 +94,8 @@ def main() -> None:
     node = ReactToEmotion()
     try:
         rclpy.spin(node)
-    except KeyboardInterrupt:
-        pass
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass  # Ctrl-C or SIGTERM: which of the two is raised depends on the distribution
     finally:
         node.destroy_node()
         rclpy.try_shutdown()

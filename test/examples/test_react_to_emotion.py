@@ -3,6 +3,7 @@ import importlib.util
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -34,6 +35,33 @@ def reactions(example, labels, step=0.1, confidence=1.0, face_id=1, **limits):
         if change is not None:
             found.append((number, change.before, change.now))
     return found
+
+
+#: Runs a script, and says when its node is about to be spun.
+TELLING = """
+import rclpy, runpy, sys
+spin = rclpy.spin
+rclpy.spin = lambda node: (print("spins", flush=True), spin(node))
+runpy.run_path(sys.argv[1], run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_node_in_order(number):
+    if not all(importlib.util.find_spec(name) for name in ("rclpy", "siamese_emotion_ros.msg")):
+        pytest.skip("ROS is not sourced")
+    process = subprocess.Popen(
+        [sys.executable, "-c", TELLING, str(EXAMPLES / "react_to_emotion.py")],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )
+    try:
+        assert process.stdout.readline() == "spins\n"
+        process.send_signal(number)
+        _, complaints = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.wait()
+    assert (process.returncode, complaints) == (0, "")
 
 
 def test_a_steady_emotion_is_reacted_to_once(example):
