@@ -216,7 +216,7 @@ class StreamNode(LifecycleNode):
             return  # Ctrl-C came between taking a message and answering it
         refused = isinstance(error, REFUSALS)
         text = str(error) if refused else _with_traceback(error)
-        line = self._throttle.line(f"{type(error).__name__} {str(error)[:24]}", text)
+        line = self._throttle.line(f"{type(error).__name__} {error}", text)
         if line is None:
             return
         if refused:
@@ -226,7 +226,7 @@ class StreamNode(LifecycleNode):
 
     def tell(self, what: str) -> None:
         """Log what a stream came upon, the same line at most every few seconds."""
-        line = self._throttle.line(what[:24], what)
+        line = self._throttle.line(what, what)
         if line is not None:
             self.get_logger().info(line)
 

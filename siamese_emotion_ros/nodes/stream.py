@@ -1,10 +1,14 @@
 """What every stream of images needs: a mailbox, a thread at work on it, quiet logging."""
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections import deque
 from typing import Any, Callable, Deque, Dict, Optional
+
+#: Two lines are the same when so much of them is, but for numbers [characters].
+SAME_LINE = 36
 
 
 class Mailbox:
@@ -143,13 +147,16 @@ class Throttle:
         self._held_back: Dict[str, int] = {}
 
     def line(self, key: str, text: str) -> Optional[str]:
-        """`text` to log now, or None while `key` was logged less than a period ago."""
+        """`text` to log now, or None while one whose `key` begins alike was logged less than a period ago."""
+        # Whatever its numbers: of compressed images that cannot be read, each has another number of bytes.
+        key = re.sub(r"\d+", "0", key)[:SAME_LINE]
         now = self._clock()
         if now - self._last.get(key, -self._period) < self._period:
             self._held_back[key] = self._held_back.get(key, 0) + 1
             return None
         if len(self._last) > 100:  # keys are few; a stream that makes up new ones must not fill the memory
             self._last.clear()
+            self._held_back.clear()
         self._last[key] = now
         repeats = self._held_back.pop(key, 0)
         return f"{text} ({repeats} more since the last such line)" if repeats else text

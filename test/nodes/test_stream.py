@@ -1,7 +1,10 @@
 import threading
+from types import SimpleNamespace
 
 import pytest
 
+from siamese_emotion_ros.faces.image_messages import image_from_message
+from siamese_emotion_ros.nodes.lifecycle import StreamNode
 from siamese_emotion_ros.nodes.stream import LiveMailbox, Mailbox, Throttle, Worker
 
 
@@ -140,8 +143,25 @@ def test_the_same_line_is_let_through_once_a_period_and_says_how_often_it_was_he
     assert throttle.line("a", "later") == "later"
 
 
+def test_images_that_cannot_be_read_are_one_line_though_each_has_another_size():
+    said = []
+    node = SimpleNamespace(
+        context=SimpleNamespace(ok=lambda: True), _throttle=Throttle(5.0, lambda: 0.0),
+        get_logger=lambda: SimpleNamespace(warning=said.append),
+    )
+    for size in (70123, 8456, 70124):
+        try:
+            image_from_message(SimpleNamespace(format="h264", data=bytes(size)))
+        except ValueError as error:
+            StreamNode.stream_failed(node, error)
+    StreamNode.stream_failed(node, ValueError("something else"))
+    assert [line.split(" bytes")[0] for line in said] == ["70123", "something else"]
+
+
 def test_endless_new_lines_do_not_fill_the_memory():
     throttle = Throttle(5.0, lambda: 0.0)
     for number in range(10_000):
-        throttle.line(str(number), "")
-    assert len(throttle._last) <= 101
+        key = "".join(chr(ord("a") + int(digit)) for digit in str(number))
+        throttle.line(key, "")
+        throttle.line(key, "")
+    assert len(throttle._last) <= 101 and len(throttle._held_back) <= 101
