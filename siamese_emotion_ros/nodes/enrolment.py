@@ -13,7 +13,7 @@ from siamese_emotion_ros.nodes.collection import CropCollector
 from siamese_emotion_ros.nodes.executors import PatientGroup
 from siamese_emotion_ros.nodes.lifecycle import REFUSALS
 from siamese_emotion_ros.nodes.snapshots import Snapshot, build_snapshot
-from siamese_emotion_ros.recognition.artifacts import write_gallery
+from siamese_emotion_ros.recognition.artifacts import read_gallery, write_gallery
 from siamese_emotion_ros.recognition.enrolment import (
     BLURRED,
     DEVIATING,
@@ -225,6 +225,11 @@ def _file_to_write(folder: str, name: str, overwrite: bool) -> Path:
     path = Path(folder).expanduser().resolve() / (name if name.endswith(".safetensors") else name + SUFFIX)
     if path.exists() and not overwrite:
         raise ValueError(f"{path} exists: choose another name, or set overwrite")
+    if path.exists():
+        try:
+            read_gallery(path)
+        except ValueError as error:  # in one folder with galleries there may be the model that they need
+            raise ValueError(f"only a gallery is replaced, and {error}; choose another name") from error
     return path
 
 

@@ -314,6 +314,16 @@ def test_a_saved_gallery_is_the_one_in_use_and_can_be_loaded_by_its_name(graph, 
     assert (message.gallery_id, message.gallery_version) == (added.gallery_id, 4)
 
 
+def test_a_model_is_never_replaced_by_a_gallery(graph, enrolling, artifacts):
+    model = artifacts / "model_b.safetensors"
+    before = model.read_bytes()
+    enrolling(gallery_dir=str(artifacts))
+    answer = ask(graph, "save_gallery", name="model_b.safetensors", overwrite=True)
+    intact = model.read_bytes() == before
+    model.write_bytes(before)  # other tests read it, too
+    assert intact and not answer.success and "only a gallery is replaced" in answer.message
+
+
 def test_what_is_enrolled_and_not_saved_goes_with_a_new_gallery_and_the_log_says_so(graph, log, enrolling, faces):
     node, _, _ = enrolling()
     images = [image_message(faces.of(1).header, face) for face in steady(5)]
