@@ -18,6 +18,7 @@ from siamese_emotion_ros.recognition.enrolment import (
     BLURRED,
     DEVIATING,
     DOUBTFUL,
+    MAX_LABEL_LENGTH,
     TOO_SMALL,
     Candidate,
     Criteria,
@@ -84,6 +85,7 @@ class EnrolmentServices:
         # What can be refused at once is not waited for.
         _show_ids(self._node.snapshot(), response)
         check_label(self._node.snapshot().recognizer.gallery, request.label, request.new_class)
+        _check_name(request.name)
         candidates = _given(request.images) if request.images else self._collect(request)[1]
         said: List[str] = []
 
@@ -201,6 +203,12 @@ class EnrolmentServices:
     def _criteria(self) -> Criteria:
         settings = self._node.settings
         return Criteria(settings.enrolment_min_score, settings.enrolment_min_focus, settings.enrolment_agreement)
+
+
+def _check_name(name: str) -> None:
+    # Of every face that is near these anchors, k such names go with the answer.
+    if len(name) > MAX_LABEL_LENGTH or not name.isprintable():
+        raise ValueError(f"name is {name[:80]!r}: expected up to {MAX_LABEL_LENGTH} printable characters")
 
 
 def _given(images: List[Any]) -> List[Candidate]:

@@ -190,6 +190,8 @@ def test_what_came_in_time_is_used(graph, enrolling, faces):
 REFUSED = [
     ("add_anchors", {"label": "hapiness", "count": 3}, "set new_class to add one"),
     ("add_anchors", {"label": "unknown", "new_class": True, "count": 3}, "the label is 'unknown'"),
+    ("add_anchors", {"label": "neutral", "count": 3, "name": 65 * "x"}, "expected up to 64 printable"),
+    ("add_anchors", {"label": "neutral", "count": 3, "name": "a\nb"}, "name is 'a\\nb'"),
     ("add_anchors", {"label": "neutral"}, "count is 0: expected 1 to 200"),
     ("add_anchors", {"label": "neutral", "count": 201}, "count is 201"),
     ("add_anchors", {"label": "neutral", "count": 1, "timeout": float("nan")}, "timeout is nan"),
