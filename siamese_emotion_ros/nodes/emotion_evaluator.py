@@ -49,7 +49,8 @@ class EmotionEvaluator(StreamNode):
             if not truth_file.is_file():
                 raise ValueError(f"truth_file is {settings.truth_file!r}: no such file")
             read_intervals(truth_file, 0)
-        if settings.output_dir and not os.access(settings.output_dir, os.W_OK | os.X_OK):
+        folder = Path(settings.output_dir).expanduser()
+        if settings.output_dir and not (folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)):
             raise ValueError(f"output_dir is {settings.output_dir!r}: expected a folder that can be written to")
         self._evaluation = LiveEvaluation(truth_file)
 
@@ -115,7 +116,7 @@ class EmotionEvaluator(StreamNode):
         """Write the report, and say in a line what is in it."""
         report = self._evaluation.report()
         if self.settings is not None and self.settings.output_dir:
-            write_report(Path(self.settings.output_dir) / REPORT, report)
+            write_report(Path(self.settings.output_dir).expanduser() / REPORT, report)
         if not report["n"]:
             return f"{report['answers']} answers, none of them with a truth of its time"
         p50 = report["latency_ms"]["p50"]

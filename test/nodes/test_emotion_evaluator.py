@@ -118,6 +118,13 @@ def test_the_end_of_a_node_is_a_report(graph, log, tmp_path):
     graph.until(lambda: any("1 answers, none of them with a truth" in text for _, text in log), "a line about it")
 
 
+def test_the_folder_for_the_report_may_be_at_home(graph, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "reports").mkdir()
+    assert Evaluated(graph, "emotion", output_dir="~/reports").ask().success
+    assert json.loads((tmp_path / "reports" / REPORT).read_text())["answers"] == 0
+
+
 def test_a_deactivation_keeps_what_was_heard_and_reset_forgets_it(graph):
     evaluated = Evaluated(graph, "emotion")
     evaluated.emotions.publish(emotion(1, "happiness"))
