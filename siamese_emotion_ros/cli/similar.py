@@ -62,7 +62,7 @@ def _similar(
     _, png = cv2.imencode(".png", contact_sheet(images, captions, min(COLUMNS, len(images))))
     write_atomically(sheet, png.tobytes())
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False, emoji=False)  # file names may have [brackets] and :colons:
     table = Table(box=None, pad_edge=False, header_style="dim")
     for name in ("rank", "distance"):
         table.add_column(name, justify="right")

@@ -89,6 +89,12 @@ def test_inspect_tells_programs_the_same(files):
     assert apart[row, other] == pytest.approx(apart.min(), rel=1e-3)
 
 
+def test_inspect_shows_names_of_anchors_as_they_are(files, tmp_path):
+    gallery = read_gallery(files / "plain.safetensors")
+    write_gallery(tmp_path / "g", replace(gallery, names=tuple(f"[copy]{i}" for i in range(len(gallery)))))
+    assert succeeds("inspect", tmp_path / "g", "--confusions", "1").output.count("[copy]") == 2
+
+
 @pytest.mark.parametrize("method", ["random", "herding", "hart", "kmeans", "edited"])
 def test_a_condensed_gallery_still_names_new_faces(files, tmp_path, method):
     output = tmp_path / "few.safetensors"

@@ -93,3 +93,11 @@ def test_mistakes_are_one_line_and_exit_code_2(place, arguments, reason):
     assert result.exit_code == 2
     assert reason in result.output
     assert not (place / "similar.png").exists()
+
+
+def test_names_of_files_are_shown_as_they_are(place):
+    (place / "faces").rename(place / "[copy]")
+    (place / "more").mkdir()
+    (place / "[copy]").rename(place / "more" / "[copy]")
+    result = run("anchor.png", "more", "--top", "1")
+    assert result.exit_code == 0 and rows(place / "similar.csv")[0]["file"] in result.output

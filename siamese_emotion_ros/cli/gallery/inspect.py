@@ -47,7 +47,8 @@ def _inspect(file: Path, plot: Optional[Path], confusions: int, seed: int, as_js
     facts = gallery_facts(file, gallery, judgement)
     pairs = nearest_confusions(gallery, judgement, confusions) if confusions else []
     facts["nearest_confusions"] = [pair._asdict() for pair in pairs]
-    console = Console(highlight=False, stderr=as_json)
+    # Anchors are named after files, which may have [brackets] and :colons:.
+    console = Console(highlight=False, markup=False, emoji=False, stderr=as_json)
     if plot is not None:
         with console.status("drawing the map"):
             write_atomically(plot, draw_gallery(gallery, judgement, file.name, seed))
