@@ -16,6 +16,8 @@ def reported() -> Iterator[None]:
     except ModuleNotFoundError as error:
         extra = {"onnx": "onnx", "onnxruntime": "onnx", "faiss": "search"}.get(error.name or "", "train,eval")
         _fail(f"{error.name} is not installed: pip install 'siamese_emotion_ros[{extra}]'")
+    except BrokenPipeError:  # whoever reads us has had enough, as `head` does: typer ends without a word
+        raise
     except (ValueError, OSError) as error:
         _fail(str(error))
 

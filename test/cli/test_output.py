@@ -1,9 +1,14 @@
 """Outputs and numbers that cannot be are refused before the work: none of the inputs named here is there."""
 from __future__ import annotations
 
+import errno
+import sys
+
 import pytest
+import typer
 from typer.testing import CliRunner
 
+from siamese_emotion_ros.cli.errors import reported
 from siamese_emotion_ros.cli.main import app
 from siamese_emotion_ros.recognition.condensation import METHODS
 
@@ -56,3 +61,24 @@ def test_help_names_every_method_on_a_narrow_terminal():
 def test_an_option_that_would_do_nothing_is_refused(command, reason):
     result = CliRunner().invoke(app, command)
     assert result.exit_code == 2 and reason in result.output
+
+
+def test_a_reader_that_has_had_enough_is_no_mistake_of_the_user():
+    command = typer.Typer()
+
+    @command.command()
+    def tell() -> None:
+        with reported():
+            raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    stdout = sys.stdout
+    try:
+        result = CliRunner().invoke(command, [])
+    finally:
+        sys.stdout = stdout
+    assert result.exit_code == 1 and result.output == ""
+
+
+def test_ways_to_condense_are_known_before_anything_is_read():
+    result = CliRunner().invoke(app, ["gallery", "compare", "nowhere", *FACES, "--methods", "random,hartt"])
+    assert result.exit_code == 2 and "unknown condensation method 'hartt'" in result.output
