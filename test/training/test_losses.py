@@ -217,6 +217,25 @@ def test_gradients_are_finite_even_when_all_faces_coincide(loss: DistanceLoss, l
     assert torch.isfinite(rows.grad).all()
 
 
+@pytest.mark.parametrize(
+    "loss, expected",
+    [
+        (ContrastiveLoss(2.0), 4 / 6 * 2.0**2 / 2), (ContrastiveLoss(2.0, "balanced"), 2.0**2 / 2),
+        (ContrastiveLoss(2.0, hard=True), 1 / 2 * 2.0**2 / 2),
+        (TripletLoss(0.5), 0.5), (TripletLoss(0.5, hard=True), 0.5),
+    ],
+    ids=str,
+)
+def test_faces_that_coincide_have_no_distance(loss, expected):
+    assert float(loss(torch.ones(4, 5), torch.tensor([0, 0, 1, 1]))) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("loss", [ContrastiveLoss(1.0, hard=True), TripletLoss(0.5, hard=True)], ids=str)
+@pytest.mark.parametrize("labels", [[0] * 8, list(range(8))], ids=["no other class", "no partner"])
+def test_a_face_without_partner_or_stranger_gives_no_hardest_ones(loss, labels):
+    assert float(loss(embeddings(), torch.tensor(labels))) == 0
+
+
 @pytest.mark.parametrize("loss", ALL_LOSSES, ids=name_of)
 def test_a_step_down_the_gradient_lowers_the_loss(loss: DistanceLoss):
     rows = embeddings(torch.float64).requires_grad_()

@@ -86,6 +86,18 @@ def test_a_restored_optimiser_goes_on_as_the_first_would_have():
 
 
 @with_muon
+@pytest.mark.parametrize("resting", [0, 1], ids=["filters", "other weights"])
+def test_a_schedule_that_changes_a_rate_changes_the_steps(resting):
+    network = small_network()
+    before = [weight.detach().clone() for weight in network.parameters()]
+    optimizer = make_optimizer(MUON, network.parameters())
+    optimizer.param_groups[resting]["lr"] = 0.0
+    follow(network, optimizer, 1)
+    moved = {weight.dim() == 4: not torch.equal(weight, old) for weight, old in zip(network.parameters(), before)}
+    assert moved == {True: resting == 1, False: resting == 0}
+
+
+@with_muon
 def test_a_closure_is_evaluated_with_gradients_before_the_step():
     network = small_network()
     optimizer = Muon(list(network.parameters()), 0.02, 0.0)

@@ -30,6 +30,13 @@ def test_power_1_shows_every_class_equally_often_and_half_way_by_the_root():
     assert shares == pytest.approx(expected, abs=1 / 300)
 
 
+def test_who_has_the_largest_remainder_is_drawn_once_more():
+    # Of 25 faces 15, 7.5 and 2.5; of 32 faces 19.2, 9.6 and 3.2.
+    for drawn, counts in ((25, ([15, 8, 2], [15, 7, 3])), (32, ([19, 10, 3],))):
+        sampler = BatchSampler(LABELS, SamplingConfig(batch_size=drawn, steps_per_epoch=1), seed=1)
+        assert np.bincount(LABELS[draws(sampler)]).tolist() in counts
+
+
 def test_no_face_of_a_class_is_shown_twice_more_often_than_another():
     sampler = BatchSampler(LABELS, SamplingConfig(batch_size=30, power=1, steps_per_epoch=10), seed=1)
     shown = np.bincount(draws(sampler), minlength=100)
