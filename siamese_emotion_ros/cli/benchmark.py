@@ -37,10 +37,9 @@ def _benchmark(
     image: Optional[Path], device: str, backend: str, threads: int,
 ) -> None:
     import torch
-    from rich.console import Console
     from rich.table import Table
 
-    from siamese_emotion_ros.cli.output import refuse_unwritable
+    from siamese_emotion_ros.cli.output import plain_console, refuse_unwritable
     from siamese_emotion_ros.evaluation.speed import gallery_of, percentiles, recognize_times
     from siamese_emotion_ros.recognition.model import EmbeddingModel
     from siamese_emotion_ros.recognition.recognizer import Recognizer
@@ -50,7 +49,7 @@ def _benchmark(
     refuse_unwritable(json_file)
     if image is not None and not seconds:
         raise ValueError("--image is what the pipeline is sent, which --seconds 0 leaves out: give one of them")
-    console = Console()
+    console = plain_console()
     file = model_file or shipped_path("models", DEFAULT_MODEL)
     model = EmbeddingModel.load(file, device, backend=backend, threads=threads)
     torch.set_num_threads(threads)

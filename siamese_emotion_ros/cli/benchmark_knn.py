@@ -42,9 +42,7 @@ def _benchmark_knn(
 ) -> None:
     import json
 
-    from rich.console import Console
-
-    from siamese_emotion_ros.cli.output import refuse_unwritable
+    from siamese_emotion_ros.cli.output import plain_console, refuse_unwritable
     from siamese_emotion_ros.evaluation.search_speed import measure_searches
     from siamese_emotion_ros.evaluation.tables import as_csv
     from siamese_emotion_ros.recognition.approximate import SEARCHES
@@ -53,7 +51,7 @@ def _benchmark_knn(
     refuse_unwritable(json_file, csv_file)
     if approximate not in SEARCHES[1:]:
         raise ValueError(f"--approximate is {approximate!r}: expected {' or '.join(SEARCHES[1:])}")
-    console = Console(highlight=False)
+    console = plain_console()
     with console.status("starting") as status:
         costs = measure_searches(
             _numbers(sizes, "--sizes"), _numbers(faces, "--faces"), k, dimensions, repeats, threads,

@@ -76,10 +76,9 @@ def _evaluate(
     gallery_path: Optional[Path], k: Optional[int], threshold: Optional[float], shots: Optional[int],
     seed: int, device: str, json_path: Optional[Path], html_path: Optional[Path],
 ) -> None:
-    from rich.console import Console
 
     from siamese_emotion_ros.cli.loading import load_faces, load_gallery
-    from siamese_emotion_ros.cli.output import refuse_unwritable
+    from siamese_emotion_ros.cli.output import plain_console, refuse_unwritable
     from siamese_emotion_ros.cli.progress import face_progress
     from siamese_emotion_ros.evaluation.anchors import gallery_of_faces, narrowed, shared_classes, without_queries
     from siamese_emotion_ros.evaluation.measurement import measure
@@ -130,15 +129,15 @@ def _evaluate(
     report = build_report(measurement, queried.dataset, split_name, loaded, facts, anchors_name, notices)
     if shots is not None:
         report["personal"] = measure_personal(measurement, embedder, gallery, settings, shots, seed)
-    console = Console(highlight=False)
+    console = plain_console()
     console.print(summary(report))
     if json_path is not None:
         write_report(json_path, report)
-        console.print(f"wrote {json_path}")
+        console.print(f"wrote {json_path}", soft_wrap=True)
     if html_path is not None:
         with console.status("drawing the page"):
             write_atomically(html_path, render_page(measurement, report, seed).encode())
-        console.print(f"wrote {html_path}")
+        console.print(f"wrote {html_path}", soft_wrap=True)
 
 
 def _set_name(classes: Optional[Tuple[str, ...]]) -> str:

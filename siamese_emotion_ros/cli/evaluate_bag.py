@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, List, Mapping, Optional, Tuple
 import typer
 
 from siamese_emotion_ros.cli.errors import reported
-from siamese_emotion_ros.cli.output import refuse_unwritable
+from siamese_emotion_ros.cli.output import plain_console, refuse_unwritable
 from siamese_emotion_ros.shipped import DEFAULT_GALLERIES, DEFAULT_MODEL
 
 if TYPE_CHECKING:
@@ -100,7 +100,6 @@ def _evaluate_bag(
     facts: Mapping[str, Any], seed: int, json: Optional[Path], html: Optional[Path], video: Optional[Path],
     results: Optional[Path], results_topic: str,
 ) -> None:
-    from rich.console import Console
 
     from siamese_emotion_ros.bags.decoding import choose_image_topic
     from siamese_emotion_ros.bags.reading import Bag, BagError
@@ -113,7 +112,7 @@ def _evaluate_bag(
     from siamese_emotion_ros.recognition.artifacts import write_atomically
 
     _one_thread_each()
-    console, title = Console(highlight=False), path.resolve().name
+    console, title = plain_console(), path.resolve().name
     ids = (recognizer.model.fingerprint, recognizer.gallery.fingerprint)
     answers: List[Tuple[int, bytes]] = []
     with ExitStack() as closing:
@@ -150,18 +149,18 @@ def _evaluate_bag(
         console.print(f"{done} images in {took:.1f} s: {done / max(took, 1e-6):.0f} a second")
         if json is not None:
             write_report(json, evaluated.report)
-            console.print(f"wrote {json}")
+            console.print(f"wrote {json}", soft_wrap=True)
         if html is not None:
             with console.status("drawing the page"):
                 write_atomically(html, evaluated.page(title, seed).encode())
-            console.print(f"wrote {html}")
+            console.print(f"wrote {html}", soft_wrap=True)
         if film is not None:
             film.finish()
-            console.print(f"wrote {video}")
+            console.print(f"wrote {video}", soft_wrap=True)
         if results is not None:
             results.parent.mkdir(parents=True, exist_ok=True)
             with console.status("copying the recording"):
                 left_out = write_with_results(results, bag, results_topic, answers)
             for sentence in left_out:
                 console.print(f"! {sentence}", style="yellow")
-            console.print(f"wrote {results}")
+            console.print(f"wrote {results}", soft_wrap=True)

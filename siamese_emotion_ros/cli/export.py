@@ -31,9 +31,8 @@ def export(
 
 
 def _export(model: Optional[Path], format: str, output: Optional[Path], force: bool) -> bool:
-    from rich.console import Console
 
-    from siamese_emotion_ros.cli.output import refuse_existing
+    from siamese_emotion_ros.cli.output import plain_console, refuse_existing
     from siamese_emotion_ros.recognition.artifacts import read_model
     from siamese_emotion_ros.shipped import DEFAULT_MODEL, shipped_path
 
@@ -43,7 +42,7 @@ def _export(model: Optional[Path], format: str, output: Optional[Path], force: b
     output = Path(model.stem + FORMATS[format]) if output is None else output
     refuse_existing(output, force)
     write = _write_onnx if format == "onnx" else _write_half
-    return write(read_model(model), output, Console(highlight=False, soft_wrap=True))
+    return write(read_model(model), output, plain_console())
 
 
 def _write_onnx(stored: StoredModel, output: Path, console: Console) -> bool:
@@ -55,12 +54,13 @@ def _write_onnx(stored: StoredModel, output: Path, console: Console) -> bool:
     difference = largest_difference(content, EmbeddingModel(stored, "cpu"))
     console.print(f"max difference from torch: {difference:.2e} (at most {TOLERANCE:.0e})")
     if difference > TOLERANCE:
-        console.print(f"{output} was not written: the exported network does not compute the same embeddings")
+        console.print(f"{output} was not written: the exported network does not compute the same embeddings",
+                      soft_wrap=True)
         return False
     write_atomically(output, content)
     side = stored.spec.input_size
     console.print(f"wrote {output} ({len(content) / 1e6:.1f} MB): faces float32 [N, 1, {side}, {side}] "
-                  f"({stored.spec.scaling}) to embeddings float32 [N, {stored.spec.embedding_dim}]")
+                  f"({stored.spec.scaling}) to embeddings float32 [N, {stored.spec.embedding_dim}]", soft_wrap=True)
     return True
 
 
@@ -74,5 +74,5 @@ def _write_half(stored: StoredModel, output: Path, console: Console) -> bool:
     same = "its weights were float16 already, so it is the same model"
     another = "float16 weights are another model, so build its galleries from this file"
     console.print(f"wrote {output} ({output.stat().st_size / 1e6:.1f} MB, {fingerprint[:12]}): "
-                  f"{same if fingerprint == stored.fingerprint else another}")
+                  f"{same if fingerprint == stored.fingerprint else another}", soft_wrap=True)
     return True

@@ -39,11 +39,11 @@ def _framing(
     seed: int, device: str, csv: Optional[Path],
 ) -> None:
     import numpy as np
-    from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from siamese_emotion_ros.cli.loading import load_gallery
-    from siamese_emotion_ros.cli.output import refuse_unwritable
+    from siamese_emotion_ros.cli.output import plain_console, refuse_unwritable
     from siamese_emotion_ros.cli.progress import face_progress
     from siamese_emotion_ros.evaluation import framing as measuring
     from siamese_emotion_ros.evaluation.anchors import narrowed, shared_classes
@@ -64,7 +64,7 @@ def _framing(
     with face_progress("searching scenes") as progress:
         rows = measuring.framing(embedder, anchors, detectors, margins, queries, seed, progress)
 
-    console = Console(highlight=False)
+    console = plain_console()
     table = Table(
         title=f"{model.name} on {len(queries)} faces of {source.dataset}, {part}, in scenes",
         title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim",
@@ -75,9 +75,9 @@ def _framing(
         first = before is None or before.detector != row.detector
         place = [f"{row.found:.1%}", f"{row.right:+.3f}", f"{row.down:+.3f}", f"{row.size:.3f}"] if first else [""] * 4
         best = row.top1 == max(other.top1 for other in rows if other.detector == row.detector)
-        top1 = f"[bold]{row.top1:.1%}[/]" if best else f"{row.top1:.1%}"
+        top1 = Text(f"{row.top1:.1%}", style="bold" if best else "")
         table.add_row(row.detector if first else "", f"{row.margin:g}", *place, top1, f"{row.known_top1:.1%}")
     console.print(table)
     if csv is not None:
         write_atomically(csv, as_csv(rows))
-        console.print(f"wrote {csv}")
+        console.print(f"wrote {csv}", soft_wrap=True)

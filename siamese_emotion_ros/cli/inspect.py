@@ -27,13 +27,13 @@ def inspect(
 def _inspect(file: Path, as_json: bool) -> None:
     import json
 
-    from rich.console import Console
+    from siamese_emotion_ros.cli.output import plain_console
 
     facts = _gallery(file) if _holds_gallery(file) else _model(file)
     if as_json:
         print(json.dumps(facts, indent=1, allow_nan=False))
     else:
-        Console(highlight=False).print(facts_tables(file, facts))
+        plain_console().print(facts_tables(file, facts))
 
 
 def _holds_gallery(file: Path) -> bool:

@@ -17,9 +17,9 @@ def load_faces(dataset: str, root: Path, options: Mapping[str, Any], quiet: bool
     """
     from collections import Counter
 
-    from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+    from siamese_emotion_ros.cli.output import plain_console
     from siamese_emotion_ros.datasets.load import DATASETS, load
 
     loaders = dict(DATASETS)
@@ -27,8 +27,8 @@ def load_faces(dataset: str, root: Path, options: Mapping[str, Any], quiet: bool
         from siamese_emotion_ros.evaluation.bag_faces import load_bag
 
         loaders["bag"] = load_bag
-    console = Console(stderr=True, quiet=quiet)
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    console = plain_console(stderr=True, quiet=quiet)
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(f"reading {dataset}", total=None)
 
@@ -38,9 +38,9 @@ def load_faces(dataset: str, root: Path, options: Mapping[str, Any], quiet: bool
         faces = load(dataset, root, loaders, **{"progress": show, **options})
     if faces.skipped:
         first = faces.skipped[0]
-        console.print(f"skipped {len(faces.skipped)}, such as {first.name}: {first.reason}", highlight=False)
+        console.print(f"skipped {len(faces.skipped)}, such as {first.name}: {first.reason}", soft_wrap=True)
     for reason, count in Counter(row.reason for row in faces.left_out).items():
-        console.print(f"left out {count} faces: {reason}", highlight=False)
+        console.print(f"left out {count} faces: {reason}")
     return faces
 
 

@@ -1,9 +1,12 @@
-"""Files that commands write: what cannot be written, or is there already, is refused before the work."""
+"""What commands print to, and files they write: what cannot be written, or is there already, is refused at once."""
 from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Optional
+from typing import TYPE_CHECKING, Optional
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def refuse_unwritable(*outputs: Optional[Path]) -> None:
@@ -28,3 +31,10 @@ def refuse_existing(output: Optional[Path], force: bool) -> None:
     refuse_unwritable(output)
     if output is not None and output.exists() and not force:
         raise ValueError(f"{output} exists already: name another file, or add --force to replace it")
+
+
+def plain_console(stderr: bool = False, quiet: bool = False) -> Console:
+    """A console that prints names as they are: files and faces may have [brackets] and :colons: in theirs."""
+    from rich.console import Console
+
+    return Console(highlight=False, markup=False, emoji=False, stderr=stderr, quiet=quiet)

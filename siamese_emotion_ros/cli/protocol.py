@@ -9,6 +9,8 @@ import typer
 from siamese_emotion_ros.cli.errors import reported
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from siamese_emotion_ros.training.growth import GrowthState
 
 
@@ -32,15 +34,15 @@ def _protocol(
     overrides: List[str], name: str, data_root: Optional[Path], output: Path, starts: str, stop_below: float,
     progress: bool,
 ) -> None:
-    from rich.console import Console
 
     from siamese_emotion_ros.cli.loading import load_faces
+    from siamese_emotion_ros.cli.output import plain_console
     from siamese_emotion_ros.cli.train import read_named_config
     from siamese_emotion_ros.training.growth import Growth, Interrupted
     from siamese_emotion_ros.training.loading import prepare
 
     config = read_named_config(name, overrides, data_root)
-    console = Console(highlight=False)
+    console = plain_console()
     chosen = [start.strip() for start in starts.split(",") if start.strip()]
     growth = Growth(config, lambda wanted: prepare(faces, wanted), output, stop_below, chosen, progress)
     faces = load_faces(config.data.dataset, Path(str(config.data.root)), config.data.options)
@@ -52,13 +54,11 @@ def _protocol(
     _show(console, state, output)
 
 
-def _show(console: object, state: GrowthState, output: Path) -> None:
-    from rich.console import Console
+def _show(console: Console, state: GrowthState, output: Path) -> None:
     from rich.table import Table
 
     from siamese_emotion_ros.training.growth import PLOT, TABLE
 
-    assert isinstance(console, Console)
     table = Table(title=f"emotion growth (limit {state.stop_below:.0%})")
     for heading in ("start", "emotions", "top-1", "macro-F1", "one-vs-rest"):
         table.add_column(heading, justify="left" if heading in ("start", "emotions") else "right")
@@ -66,4 +66,4 @@ def _show(console: object, state: GrowthState, output: Path) -> None:
         figures = [f"{value:.1%}" for value in (stage.top1, stage.macro_f1, stage.one_vs_rest)]
         table.add_row(stage.start, ", ".join(stage.classes), *figures)
     console.print(table)
-    console.print(f"wrote {output / TABLE} and {output / PLOT}")
+    console.print(f"wrote {output / TABLE} and {output / PLOT}", soft_wrap=True)

@@ -32,11 +32,10 @@ def robustness(
 def _robustness(
     faces: Source, model: Path, gallery: Path, seed: int, device: str, csv: Optional[Path], plot: Optional[Path]
 ) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     from siamese_emotion_ros.cli.loading import load_gallery
-    from siamese_emotion_ros.cli.output import refuse_unwritable
+    from siamese_emotion_ros.cli.output import plain_console, refuse_unwritable
     from siamese_emotion_ros.cli.progress import face_progress
     from siamese_emotion_ros.evaluation import robustness as measuring
     from siamese_emotion_ros.evaluation.anchors import narrowed, shared_classes
@@ -53,7 +52,7 @@ def _robustness(
     with face_progress("corrupting and embedding faces") as progress:
         rows = measuring.robustness(embedder, anchors, Settings(), queries, seed, progress)
 
-    console = Console(highlight=False)
+    console = plain_console()
     table = Table(title=f"{model.name} on {faces.dataset}, {part}: {rows[0].n} faces")
     for heading in ("", "strength", "top-1", "macro-F1", "lost", "unknown"):
         table.add_column(heading, justify="left" if heading in ("", "strength") else "right")
@@ -65,7 +64,7 @@ def _robustness(
     console.print(table)
     if csv is not None:
         write_atomically(csv, as_csv(rows))
-        console.print(f"wrote {csv}")
+        console.print(f"wrote {csv}", soft_wrap=True)
     if plot is not None:
         write_atomically(plot, measuring.plot(rows, f"{model.stem}: {faces.dataset}, {part}"))
-        console.print(f"wrote {plot}")
+        console.print(f"wrote {plot}", soft_wrap=True)

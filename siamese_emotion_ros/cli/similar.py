@@ -36,10 +36,9 @@ def _similar(
     sheet: Path, csv: Path, device: str, force: bool,
 ) -> None:
     import cv2
-    from rich.console import Console
     from rich.table import Table
 
-    from siamese_emotion_ros.cli.output import refuse_existing
+    from siamese_emotion_ros.cli.output import plain_console, refuse_existing
     from siamese_emotion_ros.cli.progress import face_progress
     from siamese_emotion_ros.drawing.contact_sheet import contact_sheet
     from siamese_emotion_ros.evaluation.retrieval import matches_csv, similar_faces, within
@@ -62,7 +61,7 @@ def _similar(
     _, png = cv2.imencode(".png", contact_sheet(images, captions, min(COLUMNS, len(images))))
     write_atomically(sheet, png.tobytes())
 
-    console = Console(highlight=False, markup=False, emoji=False)  # file names may have [brackets] and :colons:
+    console = plain_console()
     table = Table(box=None, pad_edge=False, header_style="dim")
     for name in ("rank", "distance"):
         table.add_column(name, justify="right")
@@ -75,8 +74,8 @@ def _similar(
     nearest = f"; the nearest is {matches[0].distance:.4g} away" if not near else ""
     console.print(f"{len(near)} of {len(matches)} faces{limit}{nearest}")
     if skipped:
-        console.print(f"skipped {len(skipped)} images, such as {skipped[0].name}: {skipped[0].reason}")
-    console.print(f"wrote {sheet} and {csv}")
+        console.print(f"skipped {len(skipped)} images, such as {skipped[0].name}: {skipped[0].reason}", soft_wrap=True)
+    console.print(f"wrote {sheet} and {csv}", soft_wrap=True)
 
 
 def _refuse_input(output: Path, anchor: Path, folder: Path) -> None:

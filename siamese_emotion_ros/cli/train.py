@@ -89,9 +89,9 @@ def config_path(name: str) -> Path:
 
 
 def _report(result: TrainingResult, output: Path) -> None:
-    from rich.console import Console
+    from siamese_emotion_ros.cli.output import plain_console
 
-    console = Console(highlight=False)
+    console = plain_console()
     if result.history:
         last = result.history[-1]
         figures = ", ".join(f"{name} {value:.4g}" for name, value in last.items() if name != "epoch")
@@ -99,7 +99,7 @@ def _report(result: TrainingResult, output: Path) -> None:
     if result.best_epoch is not None:
         console.print(f"best epoch {result.best_epoch}: {result.best_score:.4f}")
     if result.model is not None:
-        console.print(f"wrote {result.model} ({result.fingerprint[:12] if result.fingerprint else ''})")
+        console.print(f"wrote {result.model} ({result.fingerprint[:12] if result.fingerprint else ''})", soft_wrap=True)
     if not result.finished:
-        console.print(f"interrupted; go on with: siamese-emotion train --resume --output {output}")
+        console.print(f"interrupted; go on with: siamese-emotion train --resume --output {output}", soft_wrap=True)
         raise typer.Exit(130)

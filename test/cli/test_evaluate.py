@@ -91,6 +91,15 @@ def test_separable_faces_are_all_named_rightly(data, model, gallery, tmp_path):
     assert (tmp_path / "report.html").read_text().startswith("<!doctype html>")
 
 
+def test_paths_are_told_as_they_are_and_on_one_line(data, model, gallery, tmp_path):
+    path = tmp_path / "[copy]" / "of:cat:s" / ("long" * 20)
+    result = run("--dataset", "folder", "--root", data, "--model", model, "--gallery", gallery, "--json", path)
+    assert result.exit_code == 0 and path.is_file()
+    assert f"wrote {path}\n" in result.output
+    refused = run("--dataset", "[/b]", "--root", data, "--model", model, "--gallery", gallery)
+    assert refused.exit_code == 2 and "unknown data set '[/b]'" in refused.output
+
+
 def test_classes_restrict_faces_and_gallery(data, model, gallery, tmp_path):
     report, _ = report_of(tmp_path, "--dataset", "folder", "--root", data, "--model", model, "--gallery", gallery,
                           "--classes", "sad,happy")

@@ -59,6 +59,11 @@ def test_the_gallery_names_the_faces_it_was_built_from(model, folder, tmp_path):
         assert recognizer.recognize([face])[0].label == label
 
 
+def test_its_name_is_told_as_it_is(model, folder, tmp_path):
+    output = tmp_path / "[copy]" / "g.safetensors"
+    assert f"wrote {output} (" in build(model, folder, output).output
+
+
 def test_condensed_half_and_calibrated(model, folder, tmp_path):
     output = tmp_path / "g.safetensors"
     result = build(model, folder, output, "--anchors", "12", "--k", "3", "--half", "--known-share", "0.9")

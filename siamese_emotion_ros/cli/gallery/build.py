@@ -73,11 +73,10 @@ def _build(
     k: int, known_share: Optional[float], image_size: Optional[int], half: bool, options: Dict[str, Any], device: str,
     force: bool,
 ) -> None:
-    from rich.console import Console
 
     from siamese_emotion_ros.cli.gallery.output import write_and_tell
     from siamese_emotion_ros.cli.loading import load_faces
-    from siamese_emotion_ros.cli.output import refuse_existing
+    from siamese_emotion_ros.cli.output import plain_console, refuse_existing
     from siamese_emotion_ros.cli.progress import face_progress
     from siamese_emotion_ros.datasets.ferplus import keep_confirmed, keep_supported
     from siamese_emotion_ros.recognition.calibration import calibrated
@@ -122,7 +121,7 @@ def _build(
         train = keep_supported(train, support)
     if anchors is not None and method == "random":  # drawn before they are embedded: most never have to be
         train = train.select(draw(train.labels, len(train.classes), anchors, seed, balance))
-    console = Console(highlight=False)
+    console = plain_console()
     with face_progress("embedding faces") as progress:
         built = build_gallery(
             embedder, train.faces, train.labels, train.classes, train.names, k, image_size=image_size,

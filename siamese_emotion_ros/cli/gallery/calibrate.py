@@ -40,11 +40,9 @@ def _calibrate(
 ) -> None:
     from dataclasses import replace
 
-    from rich.console import Console
-
     from siamese_emotion_ros.cli.gallery.output import write_and_tell
     from siamese_emotion_ros.cli.gallery.queries import embedded_queries
-    from siamese_emotion_ros.cli.output import refuse_existing
+    from siamese_emotion_ros.cli.output import plain_console, refuse_existing
     from siamese_emotion_ros.recognition.artifacts import read_gallery
     from siamese_emotion_ros.recognition.calibration import calibrated
 
@@ -58,6 +56,6 @@ def _calibrate(
     if queries.gallery.classes != gallery.classes:
         missing = ", ".join(label for label in gallery.classes if label not in queries.gallery.classes)
         raise ValueError(f"{faces.root} has no face of {missing}: calibrate on faces of all the gallery's labels")
-    console = Console(highlight=False)
+    console = plain_console()
     write_and_tell(console, output, calibrated(gallery, queries.embeddings, queries.labels, known_share))
     console.print(f"calibrated on {len(queries.labels)} faces of {faces.dataset}, {queries.part}")

@@ -63,10 +63,9 @@ def _compare(
     methods: Tuple[str, ...], judge: str, ks: Tuple[int, ...], seeds: int, balance: float, split_seed: int,
     csv: Optional[Path], device: str, force: bool,
 ) -> None:
-    from rich.console import Console
 
     from siamese_emotion_ros.cli.gallery.queries import embedded_queries
-    from siamese_emotion_ros.cli.output import refuse_existing
+    from siamese_emotion_ros.cli.output import plain_console, refuse_existing
     from siamese_emotion_ros.cli.progress import face_progress
     from siamese_emotion_ros.evaluation.condensing import compare_condensations, comparison_csv
     from siamese_emotion_ros.recognition.artifacts import read_gallery
@@ -92,7 +91,7 @@ def _compare(
             queries.gallery, queries.embeddings, queries.labels, sizes, methods, ks, seeds, balance, clear,
             progress,
         )
-    console = Console(highlight=False)
+    console = plain_console()
     console.print(_table(f"{faces.dataset}, {queries.part}: {len(queries.labels)} faces", compared))
     if csv is not None:
         write_atomically(csv, comparison_csv(compared).encode())

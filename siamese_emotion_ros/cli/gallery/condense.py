@@ -39,10 +39,9 @@ def _condense(
     from dataclasses import replace
 
     import numpy as np
-    from rich.console import Console
 
     from siamese_emotion_ros.cli.gallery.output import write_and_tell
-    from siamese_emotion_ros.cli.output import refuse_existing
+    from siamese_emotion_ros.cli.output import plain_console, refuse_existing
     from siamese_emotion_ros.cli.progress import face_progress
     from siamese_emotion_ros.recognition.artifacts import read_gallery
     from siamese_emotion_ros.recognition.calibration import carried_threshold
@@ -67,7 +66,7 @@ def _condense(
     def fewer(rows: np.ndarray) -> Gallery:
         return condensed_by(full.select(rows), anchors, method, seed, balance, clear[rows])
 
-    console = Console(highlight=False)
+    console = plain_console()
     with console.status(f"condensing {len(full)} anchors to {anchors}"):
         condensed = fewer(np.arange(len(full)))
         if k is not None:

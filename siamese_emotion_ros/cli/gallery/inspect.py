@@ -30,10 +30,8 @@ def inspect(
 def _inspect(file: Path, plot: Optional[Path], confusions: int, seed: int, as_json: bool, force: bool) -> None:
     import json
 
-    from rich.console import Console
-
     from siamese_emotion_ros.cli.inspect import facts_tables, gallery_facts
-    from siamese_emotion_ros.cli.output import refuse_existing
+    from siamese_emotion_ros.cli.output import plain_console, refuse_existing
     from siamese_emotion_ros.cli.progress import face_progress
     from siamese_emotion_ros.evaluation.gallery_plot import draw_gallery
     from siamese_emotion_ros.evaluation.inspection import judge_gallery, nearest_confusions
@@ -47,8 +45,7 @@ def _inspect(file: Path, plot: Optional[Path], confusions: int, seed: int, as_js
     facts = gallery_facts(file, gallery, judgement)
     pairs = nearest_confusions(gallery, judgement, confusions) if confusions else []
     facts["nearest_confusions"] = [pair._asdict() for pair in pairs]
-    # Anchors are named after files, which may have [brackets] and :colons:.
-    console = Console(highlight=False, markup=False, emoji=False, stderr=as_json)
+    console = plain_console(stderr=as_json)
     if plot is not None:
         with console.status("drawing the map"):
             write_atomically(plot, draw_gallery(gallery, judgement, file.name, seed))

@@ -26,10 +26,8 @@ def merge(
 def _merge(files: List[Path], output: Path, k: Optional[int], threshold: Optional[float], force: bool) -> None:
     from dataclasses import replace
 
-    from rich.console import Console
-
     from siamese_emotion_ros.cli.gallery.output import write_and_tell
-    from siamese_emotion_ros.cli.output import refuse_existing
+    from siamese_emotion_ros.cli.output import plain_console, refuse_existing
     from siamese_emotion_ros.recognition.artifacts import read_gallery
     from siamese_emotion_ros.recognition.curation import merge as merged
 
@@ -46,7 +44,7 @@ def _merge(files: List[Path], output: Path, k: Optional[int], threshold: Optiona
     whole = merged(galleries, k)
     if threshold is not None:
         whole = replace(whole, threshold=threshold)
-    console = Console(highlight=False)
+    console = plain_console()
     write_and_tell(console, output, whole)
     repeated = sum(map(len, galleries)) - len(whole)
     if repeated:

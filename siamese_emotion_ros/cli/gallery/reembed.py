@@ -30,10 +30,8 @@ def _reembed(
 ) -> None:
     from dataclasses import replace
 
-    from rich.console import Console
-
     from siamese_emotion_ros.cli.gallery.output import write_and_tell
-    from siamese_emotion_ros.cli.output import refuse_existing
+    from siamese_emotion_ros.cli.output import plain_console, refuse_existing
     from siamese_emotion_ros.cli.progress import face_progress
     from siamese_emotion_ros.recognition.artifacts import read_gallery
     from siamese_emotion_ros.recognition.gallery import reembed as reembedded
@@ -48,7 +46,7 @@ def _reembed(
     embedder = EmbeddingModel.load(model, device)
     with face_progress("embedding anchors") as progress:
         after = replace(reembedded(before, embedder, progress), threshold=threshold)
-    console = Console(highlight=False)
+    console = plain_console()
     write_and_tell(console, output, after, half)
     if before.threshold is not None and threshold is None:
         console.print(

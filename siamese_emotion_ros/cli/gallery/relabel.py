@@ -29,10 +29,9 @@ def relabel(
 def _relabel(
     file: Path, output: Path, rename: List[str], anchor: List[str], table: Optional[Path], force: bool
 ) -> None:
-    from rich.console import Console
 
     from siamese_emotion_ros.cli.gallery.output import write_and_tell
-    from siamese_emotion_ros.cli.output import refuse_existing
+    from siamese_emotion_ros.cli.output import plain_console, refuse_existing
     from siamese_emotion_ros.recognition.artifacts import read_gallery
     from siamese_emotion_ros.recognition.curation import relabel as relabelled
 
@@ -46,7 +45,7 @@ def _relabel(
     changed = sum(
         before.classes[old] != after.classes[new] for old, new in zip(before.labels, after.labels)
     )
-    console = Console(highlight=False)
+    console = plain_console()
     write_and_tell(console, output, after)
     console.print(f"{changed} anchors have another label")
 

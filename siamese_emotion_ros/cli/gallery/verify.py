@@ -22,10 +22,10 @@ def verify(
 
 
 def _verify(file: Path, model: Optional[Path], device: str) -> bool:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    from siamese_emotion_ros.cli.output import plain_console
     from siamese_emotion_ros.cli.progress import face_progress
     from siamese_emotion_ros.evaluation.gallery_check import FAILED, PASSED, check_fit, check_gallery
     from siamese_emotion_ros.recognition.artifacts import read_gallery
@@ -45,7 +45,7 @@ def _verify(file: Path, model: Optional[Path], device: str) -> bool:
         style = {PASSED: "green", FAILED: "bold red"}.get(finding.verdict, "yellow")
         table.add_row(Text(finding.verdict, style=style), finding.check, Text(finding.text))
     usable = all(finding.verdict != FAILED for finding in findings)
-    console = Console(highlight=False)
+    console = plain_console()
     console.print(Text(str(file), style="bold"))
     console.print(table)
     against = "" if model is None else f" with {model}"
