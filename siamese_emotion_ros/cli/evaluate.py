@@ -76,7 +76,6 @@ def _evaluate(
     gallery_path: Optional[Path], k: Optional[int], threshold: Optional[float], shots: Optional[int],
     seed: int, device: str, json_path: Optional[Path], html_path: Optional[Path],
 ) -> None:
-
     from siamese_emotion_ros.cli.loading import load_faces, load_gallery
     from siamese_emotion_ros.cli.output import plain_console, refuse_unwritable
     from siamese_emotion_ros.cli.progress import face_progress

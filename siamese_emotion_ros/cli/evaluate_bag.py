@@ -100,7 +100,6 @@ def _evaluate_bag(
     facts: Mapping[str, Any], seed: int, json: Optional[Path], html: Optional[Path], video: Optional[Path],
     results: Optional[Path], results_topic: str,
 ) -> None:
-
     from siamese_emotion_ros.bags.decoding import choose_image_topic
     from siamese_emotion_ros.bags.reading import Bag, BagError
     from siamese_emotion_ros.bags.writing import emotion_message, write_with_results

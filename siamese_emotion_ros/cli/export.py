@@ -31,7 +31,6 @@ def export(
 
 
 def _export(model: Optional[Path], format: str, output: Optional[Path], force: bool) -> bool:
-
     from siamese_emotion_ros.cli.output import plain_console, refuse_existing
     from siamese_emotion_ros.recognition.artifacts import read_model
     from siamese_emotion_ros.shipped import DEFAULT_MODEL, shipped_path

@@ -73,7 +73,6 @@ def _build(
     k: int, known_share: Optional[float], image_size: Optional[int], half: bool, options: Dict[str, Any], device: str,
     force: bool,
 ) -> None:
-
     from siamese_emotion_ros.cli.gallery.output import write_and_tell
     from siamese_emotion_ros.cli.loading import load_faces
     from siamese_emotion_ros.cli.output import plain_console, refuse_existing

@@ -63,7 +63,6 @@ def _compare(
     methods: Tuple[str, ...], judge: str, ks: Tuple[int, ...], seeds: int, balance: float, split_seed: int,
     csv: Optional[Path], device: str, force: bool,
 ) -> None:
-
     from siamese_emotion_ros.cli.gallery.queries import embedded_queries
     from siamese_emotion_ros.cli.output import plain_console, refuse_existing
     from siamese_emotion_ros.cli.progress import face_progress

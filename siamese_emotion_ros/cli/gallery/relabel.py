@@ -29,7 +29,6 @@ def relabel(
 def _relabel(
     file: Path, output: Path, rename: List[str], anchor: List[str], table: Optional[Path], force: bool
 ) -> None:
-
     from siamese_emotion_ros.cli.gallery.output import write_and_tell
     from siamese_emotion_ros.cli.output import plain_console, refuse_existing
     from siamese_emotion_ros.recognition.artifacts import read_gallery
