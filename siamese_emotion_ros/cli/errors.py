@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import contextmanager
-from typing import Iterator
+from typing import Iterator, NoReturn
 
 import typer
 
@@ -14,7 +14,9 @@ def reported() -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        extra = {"onnx": "onnx", "onnxruntime": "onnx", "faiss": "search"}.get(error.name or "", "train,eval")
+        if error.name is None:  # raised by a package that lacks another, in its own words
+            _fail(" ".join(str(error).split()))
+        extra = {"onnx": "onnx", "onnxruntime": "onnx", "faiss": "search"}.get(error.name, "train,eval")
         _fail(f"{error.name} is not installed: pip install 'siamese_emotion_ros[{extra}]'")
     except BrokenPipeError:  # whoever reads us has had enough, as `head` does: typer ends without a word
         raise
@@ -22,6 +24,6 @@ def reported() -> Iterator[None]:
         _fail(str(error))
 
 
-def _fail(message: str) -> None:
+def _fail(message: str) -> NoReturn:
     print(f"siamese-emotion: {message}", file=sys.stderr)
     raise typer.Exit(2)

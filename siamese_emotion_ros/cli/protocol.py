@@ -34,13 +34,13 @@ def _protocol(
     overrides: List[str], name: str, data_root: Optional[Path], output: Path, starts: str, stop_below: float,
     progress: bool,
 ) -> None:
-
     from siamese_emotion_ros.cli.loading import load_faces
-    from siamese_emotion_ros.cli.output import plain_console
+    from siamese_emotion_ros.cli.output import plain_console, refuse_unwritable
     from siamese_emotion_ros.cli.train import read_named_config
-    from siamese_emotion_ros.training.growth import Growth, Interrupted
+    from siamese_emotion_ros.training.growth import TABLE, Growth, Interrupted
     from siamese_emotion_ros.training.loading import prepare
 
+    refuse_unwritable(output / TABLE)
     config = read_named_config(name, overrides, data_root)
     console = plain_console()
     chosen = [start.strip() for start in starts.split(",") if start.strip()]

@@ -37,6 +37,7 @@ def _train(
     stage: Optional[str], progress: bool,
 ) -> None:
     from siamese_emotion_ros.cli.loading import load_faces
+    from siamese_emotion_ros.cli.output import refuse_unwritable
     from siamese_emotion_ros.training.config import ConfigError
     from siamese_emotion_ros.training.head import train_head, with_network_of_model
     from siamese_emotion_ros.training.loading import prepare
@@ -45,6 +46,9 @@ def _train(
 
     if name is None and not resume:
         raise ConfigError("no configuration: name one with --config, such as --config compact_fer2013")
+    refuse_unwritable(output / CONFIG)
+    if name is None and not (output / CONFIG).is_file():
+        raise ConfigError(f"{output} holds no run to resume ({CONFIG} is missing): start one with --config")
     if stage is not None:
         overrides.append(f"stage={stage}")
     config = read_named_config(str(output / CONFIG) if name is None else name, overrides, data_root)

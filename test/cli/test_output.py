@@ -24,6 +24,8 @@ COMMANDS = [
     *(("benchmark-knn", "--sizes", "0", flag) for flag in ("--json", "--csv")),
     ("gallery", "build", "--model", "m", *FACES, "--output"),
 ]
+#: Commands whose output is a folder.
+RUNS = [("train", "--config", "compact_fer2013", "--output"), ("protocol", "--output")]
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
@@ -37,6 +39,26 @@ def test_an_output_that_is_a_folder_or_in_no_folder_of_ours_is_refused_at_once(t
     result = CliRunner().invoke(app, [*command, "/proc/x"])
     assert result.exit_code == 2 and "/proc/x cannot be written, /proc takes no file" in result.output
     assert [*tmp_path.iterdir()] == [file]
+
+
+@pytest.mark.parametrize("command", RUNS, ids=" ".join)
+def test_a_file_is_no_folder_for_a_run(tmp_path, command):
+    file = tmp_path / "file"
+    file.write_bytes(b"")
+    result = CliRunner().invoke(app, [*command, str(file)])
+    assert result.exit_code == 2 and f"{file} takes no file (Not a directory)" in result.output
+
+
+def test_a_package_that_lacks_another_says_so_itself():
+    command = typer.Typer()
+
+    @command.command()
+    def tell() -> None:
+        with reported():
+            raise ModuleNotFoundError("Neither a nor b is available.\nTry pip.")
+
+    result = CliRunner().invoke(command, [])
+    assert result.exit_code == 2 and result.output == "siamese-emotion: Neither a nor b is available. Try pip.\n"
 
 
 def test_numbers_that_are_none_are_refused_with_their_option():

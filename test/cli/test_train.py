@@ -115,6 +115,7 @@ def test_protocol_from_the_command_line(faces, config, tmp_path):
         (["--config", "paper_fer2013_a", "--data-root", ".", "trainer.epoch=3"], "did you mean trainer.epochs?"),
         (["--config", "compact_fer2013_distilled", "--data-root", "."], "set distillation.teachers=FILE[,FILE]"),
         (["--config", "paper_fer2013_a", "--data-root", ".", "--resume"], "holds no run to resume"),
+        (["--resume"], "holds no run to resume (config.yaml is missing): start one with --config"),
     ],
 )
 def test_a_mistake_is_one_line_and_leaves_nothing(tmp_path, arguments, message):
