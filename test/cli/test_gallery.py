@@ -124,6 +124,20 @@ def test_what_cannot_be_built_is_one_line_and_no_file(model, folder, tmp_path, m
     assert not output.exists()
 
 
+@pytest.mark.parametrize("more, reason", [
+    (("--k", "0"), "--k is 0: expected 1 to"),
+    (("--anchors", "12", "--method", "random"), "--k is 15: expected 1 to 12"),
+    (("--anchors", "2", "--method", "kmeans"), "anchors is 2"),
+    (("--anchors", "12", "--method", "edited", "--balance", "2"), "balance is 2"),
+])
+def test_numbers_that_cannot_be_are_refused_before_faces_are_embedded(
+    model, folder, tmp_path, monkeypatch, more, reason
+):
+    monkeypatch.setattr(EmbeddingModel, "embed", lambda *_: pytest.fail("embedded in vain"))
+    result = build(model, folder, tmp_path / "g", *more)
+    assert result.exit_code == 2 and reason in result.output
+
+
 def test_a_gallery_is_not_overwritten_unasked(model, folder, tmp_path):
     output = tmp_path / "g.safetensors"
     output.write_bytes(b"precious")

@@ -118,8 +118,12 @@ def _build(
         train = keep_confirmed(train)
     if support:
         train = keep_supported(train, support)
-    if anchors is not None and method == "random":  # drawn before they are embedded: most never have to be
-        train = train.select(draw(train.labels, len(train.classes), anchors, seed, balance))
+    if anchors is not None:  # in any case, since it refuses numbers that cannot be before all are embedded
+        drawn = draw(train.labels, len(train.classes), anchors, seed, balance)
+        if method == "random":
+            train = train.select(drawn)
+    if not 1 <= k <= len(train):
+        raise ValueError(f"--k is {k}: expected 1 to {len(train)}, the number of anchors")
     console = plain_console()
     with face_progress("embedding faces") as progress:
         built = build_gallery(
