@@ -2,13 +2,16 @@
 from __future__ import annotations
 
 import errno
+import re
 import sys
 
 import pytest
 import typer
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from siamese_emotion_ros.cli.errors import reported
+from siamese_emotion_ros.cli.gallery import gallery
 from siamese_emotion_ros.cli.main import app
 from siamese_emotion_ros.recognition.condensation import METHODS
 
@@ -71,6 +74,14 @@ def test_numbers_that_are_none_are_refused_with_their_option():
 def test_help_names_every_method_on_a_narrow_terminal():
     help_text = CliRunner().invoke(app, ["gallery", "compare", "--help"], env={"COLUMNS": "80"}).output
     assert all(method in help_text for method in METHODS)
+
+
+def test_help_cuts_no_word_on_a_narrow_terminal():
+    names = [[name] for name in get_command(app).commands if name != "gallery"]
+    names += [["gallery", name] for name in get_command(gallery).commands]
+    for name in names:
+        help_text = CliRunner().invoke(app, [*name, "--help"], env={"COLUMNS": "80"}).output
+        assert "--help" in help_text and not re.search(r"\w…", help_text), name
 
 
 @pytest.mark.parametrize("command, reason", [

@@ -52,12 +52,12 @@ def build(
     image_size: Optional[int] = typer.Option(
         None, min=1, help="Also store the faces, this many pixels square, so that the gallery can follow another model."
     ),
-    half: bool = typer.Option(False, help="Store float16 embeddings: half the size."),
+    half: bool = typer.Option(False, "--half", help="Store float16 embeddings: half the size."),
     option: Optional[List[str]] = typer.Option(
         None, metavar="KEY=VALUE", help="Option of the data set's loader, such as labels=ferplus; repeatable."
     ),
     device: str = typer.Option("auto", help="auto, cpu, cuda or cuda:<n>."),
-    force: bool = typer.Option(False, help="Overwrite OUTPUT."),
+    force: bool = typer.Option(False, "--force", help="Overwrite OUTPUT."),
 ) -> None:
     """Embed the training faces of a data set as a gallery, condensed and calibrated when asked."""
     with reported():

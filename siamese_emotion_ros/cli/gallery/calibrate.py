@@ -26,7 +26,7 @@ def calibrate(
     ),
     seed: int = typer.Option(0, min=0, help="Seed of the split."),
     device: str = typer.Option("auto", help="auto, cpu, cuda or cuda:<n>."),
-    force: bool = typer.Option(False, help="Overwrite OUTPUT."),
+    force: bool = typer.Option(False, "--force", help="Overwrite OUTPUT."),
 ) -> None:
     """Set the unknown threshold, and sharpness and doubt, so that confidence is the probability of being right."""
     with reported():

@@ -47,7 +47,7 @@ def compare(
     split_seed: int = typer.Option(0, min=0, help="Seed of the split."),
     csv: Optional[Path] = typer.Option(None, help="Write the table to this file."),
     device: str = typer.Option("auto", help="auto, cpu, cuda or cuda:<n>."),
-    force: bool = typer.Option(False, help="Overwrite the CSV file."),
+    force: bool = typer.Option(False, "--force", help="Overwrite the CSV file."),
 ) -> None:
     """Condense a gallery in every way and size, and hold top-1 against that of the full one."""
     with reported():

@@ -24,8 +24,8 @@ def condense(
     balance: float = typer.Option(0.0, help="0 keeps the emotions' proportions, 1 gives all equally many."),
     seed: int = typer.Option(0, min=0, help="Seed of all but herding."),
     k: Optional[int] = typer.Option(None, help="Neighbours that vote. Default: the gallery's."),
-    half: bool = typer.Option(False, help="Store float16 embeddings: half the size."),
-    force: bool = typer.Option(False, help="Overwrite OUTPUT."),
+    half: bool = typer.Option(False, "--half", help="Store float16 embeddings: half the size."),
+    force: bool = typer.Option(False, "--force", help="Overwrite OUTPUT."),
 ) -> None:
     """Condense a gallery; its threshold is carried over, so that as many faces stay known."""
     with reported():

@@ -20,7 +20,7 @@ def inspect(
     confusions: int = typer.Option(5, min=0, help="Pairs of anchors to name that lie closest across two emotions."),
     seed: int = typer.Option(0, min=0, help="Seed of the map, and of the sample by which a large gallery is judged."),
     json: bool = typer.Option(False, "--json", help="Print JSON instead of tables."),
-    force: bool = typer.Option(False, help="Overwrite the PNG."),
+    force: bool = typer.Option(False, "--force", help="Overwrite the PNG."),
 ) -> None:
     """Say what a gallery is like inside: counts, spread, which emotions its anchors confuse; draw it as a map."""
     with reported():

@@ -16,7 +16,7 @@ def merge(
     threshold: Optional[float] = typer.Option(
         None, help="Distance beyond which a face is unknown. Default: the galleries' where they agree, else none."
     ),
-    force: bool = typer.Option(False, help="Overwrite OUTPUT."),
+    force: bool = typer.Option(False, "--force", help="Overwrite OUTPUT."),
 ) -> None:
     """Put the anchors of several galleries into one; an anchor that two of them have is taken once."""
     with reported():

@@ -16,9 +16,9 @@ def reembed(
     threshold: Optional[float] = typer.Option(
         None, help="Distance beyond which a face is unknown. Default: never; the old one means nothing to this model."
     ),
-    half: bool = typer.Option(False, help="Store float16 embeddings: half the size."),
+    half: bool = typer.Option(False, "--half", help="Store float16 embeddings: half the size."),
     device: str = typer.Option("auto", help="auto, cpu, cuda or cuda:<n>."),
-    force: bool = typer.Option(False, help="Overwrite OUTPUT."),
+    force: bool = typer.Option(False, "--force", help="Overwrite OUTPUT."),
 ) -> None:
     """Embed the images of a gallery anew for another model; labels, names, k and images stay."""
     with reported():

@@ -19,7 +19,7 @@ def relabel(
         None, metavar="NAME=LABEL", help="Label one anchor anew (`gallery inspect` names doubtful ones); repeatable."
     ),
     table: Optional[Path] = typer.Option(None, help="CSV file with the columns name and label, for many anchors."),
-    force: bool = typer.Option(False, help="Overwrite OUTPUT."),
+    force: bool = typer.Option(False, "--force", help="Overwrite OUTPUT."),
 ) -> None:
     """Rename or join classes, and correct the labels of single anchors."""
     with reported():
