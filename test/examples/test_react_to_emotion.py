@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -37,11 +38,11 @@ def reactions(example, labels, step=0.1, confidence=1.0, face_id=1, **limits):
     return found
 
 
-#: Runs a script, and says when its node is about to be spun.
+#: Runs a script, and says when its node is being spun: rclpy raises another error over a signal before that.
 TELLING = """
 import rclpy, runpy, sys
 spin = rclpy.spin
-rclpy.spin = lambda node: (print("spins", flush=True), spin(node))
+rclpy.spin = lambda node: (node.create_timer(0.1, lambda: print("spins", flush=True)), spin(node))
 runpy.run_path(sys.argv[1], run_name="__main__")
 """
 
@@ -56,6 +57,7 @@ def test_a_signal_ends_the_node_in_order(number):
     )
     try:
         assert process.stdout.readline() == "spins\n"
+        time.sleep(0.05)  # until it waits for the next turn of the timer
         process.send_signal(number)
         _, complaints = process.communicate(timeout=60)
     finally:
