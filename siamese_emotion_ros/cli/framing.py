@@ -12,7 +12,7 @@ from siamese_emotion_ros.cli.source import Source, source
 
 
 def framing(
-    dataset: Optional[str] = typer.Option(None, help="Data set: fer2013, ckplus, kdef or folder."),
+    dataset: Optional[str] = typer.Option(None, help="Data set: fer2013, ckplus, kdef, folder or bag."),
     root: Optional[Path] = typer.Option(None, help="Your copy of the data set."),
     split: Optional[str] = typer.Option(None, metavar="[SCHEME:]PART", help="Which faces, as in evaluate."),
     option: Optional[List[str]] = typer.Option(

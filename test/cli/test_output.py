@@ -76,12 +76,13 @@ def test_help_names_every_method_on_a_narrow_terminal():
     assert all(method in help_text for method in METHODS)
 
 
-def test_help_cuts_no_word_on_a_narrow_terminal():
+def test_help_cuts_no_word_on_a_narrow_terminal_and_names_recordings():
     names = [[name] for name in get_command(app).commands if name != "gallery"]
     names += [["gallery", name] for name in get_command(gallery).commands]
     for name in names:
         help_text = CliRunner().invoke(app, [*name, "--help"], env={"COLUMNS": "80"}).output
         assert "--help" in help_text and not re.search(r"\w…", help_text), name
+        assert ("--dataset " in help_text) <= bool(re.search(r"\bbag\b", help_text)), f"{name} takes a recording, too"
 
 
 @pytest.mark.parametrize("command, reason", [

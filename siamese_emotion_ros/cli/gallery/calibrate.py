@@ -13,7 +13,7 @@ from siamese_emotion_ros.cli.source import Source, options_of
 def calibrate(
     file: Path = typer.Argument(..., metavar="GALLERY", help="The gallery to calibrate, such as a condensed one."),
     model: Path = typer.Option(..., help="The gallery's model file."),
-    dataset: str = typer.Option("fer2013", help="Whose faces are asked about: fer2013, ckplus, kdef or folder."),
+    dataset: str = typer.Option("fer2013", help="Whose faces are asked about: fer2013, ckplus, kdef, folder or bag."),
     root: Path = typer.Option(..., help="Your copy of the data set."),
     output: Path = typer.Option(..., help="Gallery file to write; may be GALLERY itself, with --force."),
     split: str = typer.Option(

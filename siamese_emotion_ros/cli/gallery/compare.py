@@ -21,7 +21,7 @@ NOTHING_LOST = 0.005
 
 def compare(
     file: Path = typer.Argument(..., metavar="GALLERY", help="The full gallery."),
-    dataset: str = typer.Option("fer2013", help="Whom to ask about: fer2013, ckplus, kdef or folder."),
+    dataset: str = typer.Option("fer2013", help="Whom to ask about: fer2013, ckplus, kdef, folder or bag."),
     root: Path = typer.Option(..., help="Your copy of the data set."),
     split: Optional[str] = typer.Option(
         None, metavar="[SCHEME:]PART", help="Which of its faces, as in `evaluate`; they must not be among the anchors."
