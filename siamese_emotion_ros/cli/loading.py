@@ -29,7 +29,7 @@ def load_faces(dataset: str, root: Path, options: Mapping[str, Any], quiet: bool
         loaders["bag"] = load_bag
     console = plain_console(stderr=True, quiet=quiet)
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(f"reading {dataset}", total=None)
 
         def show(done: int, total: int) -> None:

@@ -59,9 +59,10 @@ def test_the_gallery_names_the_faces_it_was_built_from(model, folder, tmp_path):
         assert recognizer.recognize([face])[0].label == label
 
 
-def test_its_name_is_told_as_it_is(model, folder, tmp_path):
+def test_its_name_is_told_as_it_is_and_bars_leave_no_empty_lines(model, folder, tmp_path):
     output = tmp_path / "[copy]" / "g.safetensors"
-    assert f"wrote {output} (" in build(model, folder, output).output
+    told = build(model, folder, output).output
+    assert f"wrote {output} (" in told and "" not in told.splitlines()
 
 
 def test_condensed_half_and_calibrated(model, folder, tmp_path):
