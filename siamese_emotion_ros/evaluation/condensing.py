@@ -7,7 +7,7 @@ from typing import List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
-from siamese_emotion_ros.recognition.condensation import EDITING, METHODS, clear_anchors, condense
+from siamese_emotion_ros.recognition.condensation import EDITING, METHODS, check_method, clear_anchors, condense
 from siamese_emotion_ros.recognition.embedding import Progress
 from siamese_emotion_ros.recognition.gallery import Gallery
 from siamese_emotion_ros.recognition.neighbors import NearestAnchors, majority_vote
@@ -115,8 +115,7 @@ def _ask(gallery: Gallery, embeddings: np.ndarray, truth: np.ndarray, ks: Sequen
 
 def _check(gallery: Gallery, sizes: Sequence[int], methods: Sequence[str], ks: Sequence[int], seeds: int) -> None:
     for method in methods:
-        if method not in METHODS:
-            raise ValueError(f"unknown condensation method {method!r}: expected one of {', '.join(METHODS)}")
+        check_method(method)
     for size in sizes:
         if not len(gallery.classes) <= size <= len(gallery):
             raise ValueError(

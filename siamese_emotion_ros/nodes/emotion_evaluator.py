@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 from typing import Any, Dict, List, Optional
 
 from std_msgs.msg import String
@@ -15,6 +14,7 @@ from siamese_emotion_ros.evaluation.report import write_report
 from siamese_emotion_ros.faces.geometry import Box
 from siamese_emotion_ros.msg import EmotionStamped
 from siamese_emotion_ros.nodes.conversions import nanoseconds
+from siamese_emotion_ros.nodes.folders import place_of
 from siamese_emotion_ros.nodes.lifecycle import AUTOSTART, REFUSALS, StreamNode, result_qos, run
 from siamese_emotion_ros.nodes.parameters import START, UNCONFIGURED, Change, ParameterTable, Spec
 
@@ -44,12 +44,12 @@ class EmotionEvaluator(StreamNode):
 
     def load(self, settings: Any) -> None:
         """Look at the file with the truth and the folder for the report."""
-        truth_file = Path(settings.truth_file).expanduser() if settings.truth_file else None
+        truth_file = place_of(settings.truth_file) if settings.truth_file else None
         if truth_file is not None:
             if not truth_file.is_file():
                 raise ValueError(f"truth_file is {settings.truth_file!r}: no such file")
             read_intervals(truth_file, 0)
-        folder = Path(settings.output_dir).expanduser()
+        folder = place_of(settings.output_dir)
         if settings.output_dir and not (folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)):
             raise ValueError(f"output_dir is {settings.output_dir!r}: expected a folder that can be written to")
         self._evaluation = LiveEvaluation(truth_file)
@@ -116,7 +116,7 @@ class EmotionEvaluator(StreamNode):
         """Write the report, and say in a line what is in it."""
         report = self._evaluation.report()
         if self.settings is not None and self.settings.output_dir:
-            write_report(Path(self.settings.output_dir).expanduser() / REPORT, report)
+            write_report(place_of(self.settings.output_dir) / REPORT, report)
         if not report["n"]:
             return f"{report['answers']} answers, none of them with a truth of its time"
         p50 = report["latency_ms"]["p50"]

@@ -11,6 +11,7 @@ import numpy as np
 from siamese_emotion_ros.faces.image_messages import image_from_message
 from siamese_emotion_ros.nodes.collection import CropCollector
 from siamese_emotion_ros.nodes.executors import PatientGroup
+from siamese_emotion_ros.nodes.folders import place_of
 from siamese_emotion_ros.nodes.lifecycle import REFUSALS
 from siamese_emotion_ros.nodes.snapshots import Snapshot, build_snapshot
 from siamese_emotion_ros.recognition.artifacts import read_gallery, write_gallery
@@ -230,7 +231,7 @@ def _file_to_write(folder: str, name: str, overwrite: bool) -> Path:
         raise ValueError(
             f"name is {name[:120]!r}: expected a file name of up to 100 letters, digits, '_', '-' and '.', no folder"
         )
-    path = Path(folder).expanduser().resolve() / (name if name.endswith(".safetensors") else name + SUFFIX)
+    path = place_of(folder) / (name if name.endswith(".safetensors") else name + SUFFIX)
     if path.exists() and not overwrite:
         raise ValueError(f"{path} exists: choose another name, or set overwrite")
     if path.exists():

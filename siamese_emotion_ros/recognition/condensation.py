@@ -34,8 +34,7 @@ def condense(
     `clear`, bool [N], says so, such as what `clear_to_head` finds. The threshold stays as it is: calibrate it anew,
     since fewer anchors lie farther from a face. ValueError for an unknown method, or as shares.
     """
-    if method not in METHODS:
-        raise ValueError(f"unknown condensation method {method!r}: expected one of {', '.join(METHODS)}")
+    check_method(method)
     if method in EDITING:
         gallery = _keep_clear(gallery, clear_anchors(gallery) if clear is None else clear)
     if method == "random":
@@ -46,6 +45,12 @@ def condense(
 def clear_anchors(gallery: Gallery, progress: Optional[Progress] = None) -> np.ndarray:
     """Which anchors their k nearest others name rightly, bool [N] (Wilson, 1972); `progress` counts anchors."""
     return decided_by_others(gallery, np.arange(len(gallery)), progress=progress) == gallery.labels
+
+
+def check_method(method: str) -> None:
+    """ValueError unless `method` is one of METHODS."""
+    if method not in METHODS:
+        raise ValueError(f"unknown condensation method {method!r}: expected one of {', '.join(METHODS)}")
 
 
 def check_judge(judge: str) -> None:

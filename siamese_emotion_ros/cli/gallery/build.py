@@ -82,8 +82,8 @@ def _build(
     from siamese_emotion_ros.recognition.condensation import (
         EDITING,
         JUDGES,
-        METHODS,
         check_judge,
+        check_method,
         clear_by,
         condense,
         draw,
@@ -94,8 +94,7 @@ def _build(
     from siamese_emotion_ros.recognition.model import EmbeddingModel
 
     refuse_existing(output, force)
-    if method not in METHODS:
-        raise ValueError(f"unknown condensation method {method!r}: expected one of {', '.join(METHODS)}")
+    check_method(method)
     check_judge(judge)
     if anchors is None and (method, balance, judge) != ("random", 0.0, "neighbors"):
         raise ValueError("--method, --balance and --judge say which --anchors are kept: say how many, too")

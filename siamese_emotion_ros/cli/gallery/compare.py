@@ -68,14 +68,13 @@ def _compare(
     from siamese_emotion_ros.cli.progress import face_progress
     from siamese_emotion_ros.evaluation.condensing import compare_condensations, comparison_csv
     from siamese_emotion_ros.recognition.artifacts import read_gallery
-    from siamese_emotion_ros.recognition.condensation import EDITING, METHODS, check_judge, clear_by
+    from siamese_emotion_ros.recognition.condensation import EDITING, check_judge, check_method, clear_by
     from siamese_emotion_ros.recognition.whole_files import write_atomically
     from siamese_emotion_ros.shipped import DEFAULT_MODEL, shipped_path
 
     refuse_existing(csv, force)
     for method in methods:  # before the data set is read, which takes a while
-        if method not in METHODS:
-            raise ValueError(f"unknown condensation method {method!r}: expected one of {', '.join(METHODS)}")
+        check_method(method)
     check_judge(judge)
     queries = embedded_queries(
         read_gallery(file), model or shipped_path("models", DEFAULT_MODEL), faces, split_seed, device,

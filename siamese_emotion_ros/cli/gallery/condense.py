@@ -45,13 +45,12 @@ def _condense(
     from siamese_emotion_ros.cli.progress import face_progress
     from siamese_emotion_ros.recognition.artifacts import read_gallery
     from siamese_emotion_ros.recognition.calibration import carried_threshold
-    from siamese_emotion_ros.recognition.condensation import EDITING, METHODS, clear_anchors
+    from siamese_emotion_ros.recognition.condensation import EDITING, check_method, clear_anchors
     from siamese_emotion_ros.recognition.condensation import condense as condensed_by
 
     refuse_existing(output, force)
     full = read_gallery(file)
-    if method not in METHODS:
-        raise ValueError(f"unknown condensation method {method!r}: expected one of {', '.join(METHODS)}")
+    check_method(method)
     if not len(full.classes) <= anchors < len(full):
         raise ValueError(
             f"--anchors is {anchors}: expected {len(full.classes)}, one for each class, to {len(full) - 1}, fewer than "
