@@ -12,6 +12,7 @@ from siamese_emotion_ros.cli.framing import framing
 from siamese_emotion_ros.cli.gallery import gallery
 from siamese_emotion_ros.cli.inspect import inspect
 from siamese_emotion_ros.cli.protocol import protocol
+from siamese_emotion_ros.cli.quantize import quantize
 from siamese_emotion_ros.cli.robustness import robustness
 from siamese_emotion_ros.cli.similar import similar
 from siamese_emotion_ros.cli.train import train
@@ -24,7 +25,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 for command in (
-    train, protocol, evaluate, evaluate_bag, robustness, framing, similar, inspect, export, benchmark, benchmark_knn,
+    train, protocol, evaluate, evaluate_bag, robustness, framing, similar, inspect, export, quantize, benchmark,
+    benchmark_knn,
 ):
     app.command()(command)
 app.add_typer(gallery, name="gallery")

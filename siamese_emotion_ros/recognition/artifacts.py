@@ -68,7 +68,7 @@ class ModelSpec:
 
 
 class StoredModel(NamedTuple):
-    """A model as read from a file: `weights` maps parameter names (and head.*) to float16 or float32 arrays."""
+    """A model as read from a file: `weights` maps parameter names to arrays, head.* among them, in floats."""
 
     spec: ModelSpec
     weights: Dict[str, np.ndarray]
@@ -271,8 +271,9 @@ def _float32(array: np.ndarray) -> np.ndarray:
 
 def _check_dtypes(weights: Mapping[str, np.ndarray]) -> None:
     for name, array in weights.items():
-        if array.dtype not in (np.float16, np.float32, np.int64):  # int64: the counters of batch normalisation
-            raise ValueError(f"weights {name!r} are {array.dtype}: expected float16 or float32, or int64 counters")
+        # Integers: of quantized networks, and the counters of batch normalisation.
+        if array.dtype not in (np.float16, np.float32, np.int8, np.int32, np.int64):
+            raise ValueError(f"weights {name!r} are {array.dtype}: expected float16, float32, int8, int32 or int64")
 
 
 def _check_finite(tensors: Mapping[str, np.ndarray], what: str) -> None:

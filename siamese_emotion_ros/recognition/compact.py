@@ -24,13 +24,7 @@ class CompactNetwork(nn.Module):
 
     def __init__(self, input_size: int = 48, embedding_dim: int = 128) -> None:
         super().__init__()
-        # Folded, then halved by every stage but the first: an odd side on the way would leave a block's convolution one
-        # position more than its shortcut.
-        multiple = 2 ** len(self.stages)
-        if input_size % multiple or input_size < 32:
-            raise ValueError(
-                f"input_size {input_size} does not suit the compact network: expected a multiple of {multiple} from 32"
-            )
+        self.check_input_size(input_size)
         channels = self.stages[0][0]
         layers: List[nn.Module] = [nn.PixelUnshuffle(2), *_convolution(4, channels, 3), nn.ReLU(inplace=True)]
         for number, (width, blocks) in enumerate(self.stages):
@@ -48,6 +42,17 @@ class CompactNetwork(nn.Module):
             if isinstance(layer, ResidualBlock):
                 # A block starts as its shortcut: the first steps train a shallow network.
                 nn.init.zeros_(layer.second.get_submodule("1").get_parameter("weight"))
+
+    @classmethod
+    def check_input_size(cls, input_size: int) -> None:
+        """ValueError for a side that the stages cannot halve."""
+        # Folded, then halved by every stage but the first: an odd side on the way would leave a block's convolution one
+        # position more than its shortcut.
+        multiple = 2 ** len(cls.stages)
+        if input_size % multiple or input_size < 32:
+            raise ValueError(
+                f"input_size {input_size} does not suit the compact network: expected a multiple of {multiple} from 32"
+            )
 
     def forward(self, faces: torch.Tensor) -> torch.Tensor:
         """Embeddings [N, D] of length 1 of preprocessed faces [N, 1, S, S]."""

@@ -85,8 +85,8 @@ class EmbeddingModel:
                 stored.weights[HEAD_WEIGHT].astype(np.float32), stored.weights[HEAD_BIAS].astype(np.float32)
             )
         self.backend = choose_backend(backend, self.device, precision)
-        self._dtype = PRECISIONS[precision]
         network = load_network(stored)
+        self._dtype = torch.float32 if getattr(network, "quantized", False) else PRECISIONS[precision]
         self._session: Optional[OnnxSession] = None
         if self.backend == "onnx":
             self._session = OnnxSession(serialize(network, stored.spec.input_size), threads)
@@ -168,4 +168,9 @@ def load_network(stored: StoredModel) -> torch.nn.Module:
         raise ArtifactError(f"the weights do not fit the network {spec.architecture!r}: {'; '.join(wrong[:3])}")
     network = build_network(spec.architecture, spec.input_size, spec.embedding_dim).eval()
     network.load_state_dict({name: torch.from_numpy(stored.weights[name]) for name in expected})
+    if getattr(network, "quantized", False):
+        try:
+            network.check_weights()  # type: ignore[operator]
+        except ValueError as error:
+            raise ArtifactError(f"{error}: export the model with --format int8 again") from error
     return network.requires_grad_(False)

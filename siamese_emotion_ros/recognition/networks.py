@@ -8,13 +8,15 @@ from torch import nn
 from torch.nn import functional
 
 from siamese_emotion_ros.recognition.compact import CompactNetwork, WideCompactNetwork
+from siamese_emotion_ros.recognition.quantized import QuantizedCompactNetwork
 from siamese_emotion_ros.recognition.winograd import WinogradPooledConvolution
 
 #: Deviation of the normal from which the paper draws the weights of its fully connected layer ("narrow").
 NARROW = 0.01
 
-#: Networks by name. One may have `for_cpu()`: the same mapping, rearranged for inference in float32 on a CPU. One whose
-#: embeddings have length 1 says so by `unit_length = True`.
+#: Networks by name. One may have `for_cpu()`: the same mapping, rearranged for inference on a CPU. One whose embeddings
+#: have length 1 says so by `unit_length = True`; one of integers, which is not trained but made of another, by
+#: `quantized = True`.
 NETWORKS: Dict[str, Type[nn.Module]] = {}
 
 
@@ -47,6 +49,7 @@ def weight_shapes(architecture: str, input_size: int, embedding_dim: int) -> Dic
 
 register("compact")(CompactNetwork)
 register("compact_wide")(WideCompactNetwork)
+register("compact_int8")(QuantizedCompactNetwork)
 
 
 @register("paper")

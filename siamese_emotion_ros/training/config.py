@@ -268,6 +268,11 @@ def _check_agreement(config: TrainingConfig) -> None:
         raise ConfigError(
             f"network.architecture is {config.network.architecture!r}: expected one of {', '.join(sorted(NETWORKS))}"
         )
+    if config.stage == "embedding" and getattr(NETWORKS[config.network.architecture], "quantized", False):
+        raise ConfigError(
+            f"network.architecture {config.network.architecture} is not trained: train compact, then make integers of "
+            "it with `siamese-emotion quantize`"
+        )
     _check_size(config.network)
     unit = [name for name, network in sorted(NETWORKS.items()) if getattr(network, "unit_length", False)]
     has_prototypes = config.stage == "embedding" and loss.cross_entropy > 0 and loss.head == "prototypes"

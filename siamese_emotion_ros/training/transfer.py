@@ -8,8 +8,12 @@ import torch
 from torch import nn
 
 from siamese_emotion_ros.recognition.artifacts import HEAD_BIAS, HEAD_WEIGHT, read_model
+from siamese_emotion_ros.recognition.model import load_network
+from siamese_emotion_ros.recognition.networks import NETWORKS
+from siamese_emotion_ros.recognition.quantized import QuantizedCompactNetwork
 from siamese_emotion_ros.training.config import ConfigError, NetworkConfig
 from siamese_emotion_ros.training.prototypes import Prototypes
+from siamese_emotion_ros.training.quantization import dequantize
 
 
 def carry_over(path: Path, network: nn.Module, config: NetworkConfig) -> List[str]:
@@ -17,13 +21,19 @@ def carry_over(path: Path, network: nn.Module, config: NetworkConfig) -> List[st
 
     Convolutions do not depend on the input size, the layer after them does: from 48 to 100 pixels the paper keeps the
     filters and learns the fully connected layer anew. Architectures of one family begin alike: a shorter network keeps
-    the stages that it has. Raises ConfigError for a model that has nothing in common with this one.
+    the stages that it has. A quantized model gives the weights that its integers stand for. Raises ConfigError for a
+    model that has nothing in common with this one.
     """
     stored = read_model(path)
+    given = stored.weights
+    if getattr(NETWORKS[stored.spec.architecture], "quantized", False):
+        source = load_network(stored)
+        assert isinstance(source, QuantizedCompactNetwork)
+        given = {name: tensor.numpy() for name, tensor in dequantize(source).state_dict().items()}
     state = network.state_dict()
     rebuilt = []
     for name, tensor in state.items():
-        weights = stored.weights.get(name)
+        weights = given.get(name)
         if weights is None or weights.shape != tuple(tensor.shape):
             rebuilt.append(name)
         else:

@@ -1,0 +1,90 @@
+"""`siamese-emotion quantize`: a trained compact network made one of 8-bit integers."""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Dict, List, Optional
+
+import typer
+
+from siamese_emotion_ros.cli.errors import reported
+from siamese_emotion_ros.cli.source import options_of
+
+
+def quantize(
+    model: Path = typer.Option(..., help="Model file of a compact network, as train writes it."),
+    dataset: str = typer.Option("fer2013", help="Where the faces come from: fer2013, ckplus, kdef or folder."),
+    root: Path = typer.Option(..., help="Your copy of the data set."),
+    output: Path = typer.Option(..., help="Model file to write."),
+    split: Optional[str] = typer.Option(
+        None, help="How the data set is split (official, stratified, subject, paper): units are chosen by faces of its "
+        "train part, and judged by as many of its val part. Default: official where it has one, else stratified."
+    ),
+    faces: int = typer.Option(256, min=1, help="How many faces choose the units."),
+    seed: int = typer.Option(0, min=0, help="Seed of the split and of the choice of faces."),
+    option: Optional[List[str]] = typer.Option(
+        None, metavar="KEY=VALUE", help="Option of the data set's loader, such as labels=ferplus; repeatable."
+    ),
+    force: bool = typer.Option(False, "--force", help="Overwrite OUTPUT."),
+) -> None:
+    """Make a trained compact network one of 8-bit integers, three times as fast on a CPU, and say how far it moved.
+
+    Another model: build its galleries from OUTPUT.
+    """
+    with reported():
+        _quantize(model, dataset, root, output, split, faces, seed, options_of(option), force)
+
+
+def _quantize(
+    model: Path, dataset: str, root: Path, output: Path, split: Optional[str], count: int, seed: int,
+    options: Dict[str, Any], force: bool,
+) -> None:
+    from dataclasses import replace
+
+    import numpy as np
+    import torch
+
+    from siamese_emotion_ros.cli.loading import load_faces
+    from siamese_emotion_ros.cli.output import plain_console, refuse_existing
+    from siamese_emotion_ros.cli.progress import face_progress
+    from siamese_emotion_ros.datasets.splits import split as split_faces
+    from siamese_emotion_ros.recognition.artifacts import HEAD_BIAS, HEAD_WEIGHT, read_model, write_model
+    from siamese_emotion_ros.recognition.compact import CompactNetwork
+    from siamese_emotion_ros.recognition.model import EmbeddingModel, load_network
+    from siamese_emotion_ros.recognition.preprocessing import preprocess
+    from siamese_emotion_ros.training.quantization import quantize as made_of_integers
+
+    refuse_existing(output, force)
+    stored = read_model(model)
+    if stored.spec.architecture != "compact":
+        raise ValueError(f"{model} is a {stored.spec.architecture} network: only compact ones can be quantized")
+    network = load_network(stored)
+    assert isinstance(network, CompactNetwork)
+    loaded = load_faces(dataset, root, options)
+    parts = split_faces(loaded, split or ("stratified" if loaded.official_split is None else "official"), seed)
+    random = np.random.default_rng(seed)
+    judging, judged = (
+        [loaded.faces[row] for row in random.permutation(parts[name])[:count]] for name in ("train", "val")
+    )
+    if not judging:
+        raise ValueError("no face is left to choose units by: check --root and --split")
+    inputs = torch.from_numpy(preprocess(judging, stored.spec.input_size, stored.spec.scaling))
+    with face_progress("choosing units, block by block") as progress:
+        made = made_of_integers(network, inputs, progress)
+    state = made.integer_state()
+    for name in (HEAD_WEIGHT, HEAD_BIAS):
+        if name in stored.weights:
+            state[name] = torch.from_numpy(stored.weights[name])
+    provenance = {
+        **stored.spec.provenance,
+        "quantized": f"from {stored.fingerprint} by {len(judging)} faces of {dataset}, train, seed {seed}",
+    }
+    spec = replace(stored.spec, architecture="compact_int8", provenance=provenance)
+    fingerprint = write_model(output, state, spec)
+    console = plain_console()
+    console.print(f"wrote {output} ({output.stat().st_size / 1e6:.1f} MB, {fingerprint[:12]})", soft_wrap=True)
+    if judged:
+        before, after = EmbeddingModel(stored, "cpu").embed(judged), EmbeddingModel.load(output, "cpu").embed(judged)
+        apart = np.linalg.norm(before - np.roll(before, 1, axis=0), axis=1).mean()
+        moved = np.linalg.norm(before - after, axis=1).mean()
+        console.print(f"embeddings of {len(judged)} val faces moved by {moved:.3f} on average, where two faces are "
+                      f"{apart:.2f} apart", soft_wrap=True)
