@@ -71,6 +71,8 @@ class EmbeddingModel:
     ) -> None:
         """ArtifactError when the weights do not fit the network that the spec names; ValueError for the settings.
 
+        A quantized network computes in its integers whatever `precision` is asked for, and `precision` then says int8.
+
         `threads` is for the onnx backend; torch's are set by torch.set_num_threads in the thread that embeds.
         """
         if precision not in PRECISIONS:
@@ -86,12 +88,15 @@ class EmbeddingModel:
             )
         self.backend = choose_backend(backend, self.device, precision)
         network = load_network(stored)
-        self._dtype = torch.float32 if getattr(network, "quantized", False) else PRECISIONS[precision]
+        self._dtype = PRECISIONS[precision]
+        if getattr(network, "quantized", False):
+            self.precision = "int8"
+            self._dtype = torch.float32  # float16 cannot hold the sums
         self._session: Optional[OnnxSession] = None
         if self.backend == "onnx":
             self._session = OnnxSession(serialize(network, stored.spec.input_size), threads)
             return
-        if self.device.type == "cpu" and precision == "fp32" and hasattr(network, "for_cpu"):
+        if self.device.type == "cpu" and self._dtype == torch.float32 and hasattr(network, "for_cpu"):
             network = network.for_cpu()  # type: ignore[operator]
         network = network.to(device=self.device, dtype=self._dtype)
         self._network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -109,7 +109,8 @@ def test_a_face_alone_and_among_others_is_the_same(path):
 def test_lower_precision_changes_nothing(path):
     faces = np.random.default_rng(0).integers(0, 256, (2, 60, 60), np.uint8)
     expected = EmbeddingModel.load(path, "cpu").embed(faces)
-    assert np.array_equal(EmbeddingModel.load(path, "cpu", "fp16").embed(faces), expected)
+    half = EmbeddingModel.load(path, "cpu", "fp16")
+    assert np.array_equal(half.embed(faces), expected) and half.precision == "int8"
     network, inputs = drawn(), torch.randn(2, 1, 32, 32)
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(network(inputs), drawn()(inputs))
