@@ -67,7 +67,10 @@ def _write_half(stored: StoredModel, output: Path, console: Console) -> bool:
     import torch
 
     from siamese_emotion_ros.recognition.artifacts import write_model
+    from siamese_emotion_ros.recognition.networks import NETWORKS
 
+    if getattr(NETWORKS[stored.spec.architecture], "quantized", False):
+        raise ValueError(f"the weights of {stored.spec.architecture} are integers of 8 bits: half is for floats")
     state = {name: torch.from_numpy(array) for name, array in stored.weights.items()}
     fingerprint = write_model(output, state, stored.spec, half=True)
     same = "its weights were float16 already, so it is the same model"

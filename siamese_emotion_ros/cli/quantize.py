@@ -19,7 +19,7 @@ def quantize(
         None, help="How the data set is split (official, stratified, subject, paper): units are chosen by faces of its "
         "train part, and judged by as many of its val part. Default: official where it has one, else stratified."
     ),
-    faces: int = typer.Option(256, min=1, help="How many faces choose the units."),
+    faces: int = typer.Option(256, min=1, max=4096, help="How many faces choose the units."),
     seed: int = typer.Option(0, min=0, help="Seed of the split and of the choice of faces."),
     option: Optional[List[str]] = typer.Option(
         None, metavar="KEY=VALUE", help="Option of the data set's loader, such as labels=ferplus; repeatable."
@@ -82,7 +82,7 @@ def _quantize(
     fingerprint = write_model(output, state, spec)
     console = plain_console()
     console.print(f"wrote {output} ({output.stat().st_size / 1e6:.1f} MB, {fingerprint[:12]})", soft_wrap=True)
-    if judged:
+    if len(judged) > 1:
         before, after = EmbeddingModel(stored, "cpu").embed(judged), EmbeddingModel.load(output, "cpu").embed(judged)
         apart = np.linalg.norm(before - np.roll(before, 1, axis=0), axis=1).mean()
         moved = np.linalg.norm(before - after, axis=1).mean()

@@ -119,7 +119,7 @@ def read_model(path: PathLike) -> StoredModel:
             head_classes=tuple(_strings(metadata, "head_classes")) if "head_classes" in metadata else (),
             provenance={str(key): str(value) for key, value in _json(metadata, "provenance", dict).items()},
         )
-        _check_dtypes(tensors)
+        _check_dtypes(tensors, getattr(NETWORKS[spec.architecture], "quantized", False))
         _check_finite(tensors, "weights")
         _check_head(tensors, spec)
     except ValueError as error:
@@ -269,11 +269,13 @@ def _float32(array: np.ndarray) -> np.ndarray:
     return array.astype(np.float32, copy=False)
 
 
-def _check_dtypes(weights: Mapping[str, np.ndarray]) -> None:
+def _check_dtypes(weights: Mapping[str, np.ndarray], quantized: bool) -> None:
     for name, array in weights.items():
-        # Integers: of quantized networks, and the counters of batch normalisation.
-        if array.dtype not in (np.float16, np.float32, np.int8, np.int32, np.int64):
-            raise ValueError(f"weights {name!r} are {array.dtype}: expected float16, float32, int8, int32 or int64")
+        allowed = [np.float16, np.float32, np.int64]  # int64: the counters of batch normalisation
+        if quantized and name not in (HEAD_WEIGHT, HEAD_BIAS):
+            allowed += [np.int8, np.int32]
+        if array.dtype not in allowed:
+            raise ValueError(f"weights {name!r} are {array.dtype}: expected float16 or float32, or int64 counters")
 
 
 def _check_finite(tensors: Mapping[str, np.ndarray], what: str) -> None:

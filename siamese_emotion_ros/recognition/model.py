@@ -177,5 +177,5 @@ def load_network(stored: StoredModel) -> torch.nn.Module:
         try:
             network.check_weights()  # type: ignore[operator]
         except ValueError as error:
-            raise ArtifactError(f"{error}: export the model with --format int8 again") from error
+            raise ArtifactError(f"the weights: {error}: make the file again with `siamese-emotion quantize`") from error
     return network.requires_grad_(False)

@@ -21,6 +21,9 @@ LARGEST_WEIGHT = 64
 #: Largest bias: added to sums of products, it stays a whole number in float32.
 LARGEST_BIAS = 1 << 23
 
+#: Scales are from 2**-30 to 2**20: beyond, libraries' own sums overflow, each in its way.
+SMALLEST_EXPONENT, LARGEST_EXPONENT = -30, 20
+
 #: What 8 bits hold: values after a ReLU, and values with a sign.
 UNSIGNED, SIGNED = (0, 255), (-128, 127)
 
@@ -30,6 +33,8 @@ SIGNED_ZERO = 128
 
 class QuantizedConvolution(nn.Module):
     """round((weight * values + bias) * scale), half to even, held to 8 bits; to UNSIGNED ones, it is a ReLU as well.
+
+    Beyond the edges values are 0.
 
     Buffers are float32; `weight` and `bias` hold whole numbers, `scale` a power of two for each channel of the output.
     """
@@ -48,7 +53,7 @@ class QuantizedConvolution(nn.Module):
     def forward(self, values: torch.Tensor) -> torch.Tensor:
         """Whole numbers float32 [N, in, H, W] -> [N, out, H / stride, W / stride]."""
         sums = functional.conv2d(values, self.weight, self.bias, self.stride, self.padding)
-        # What Winograd's algorithm or an FFT misses the whole number by is far less than a half.
+        # Winograd's algorithm or an FFT may miss the whole number by a little.
         return (sums.round_() * self.scale[:, None, None]).round_().clamp_(*(SIGNED if self.signed else UNSIGNED))
 
 
@@ -109,11 +114,7 @@ class QuantizedCompactNetwork(nn.Module):
             values = self.stem((faces.float() * self.input_scale).round_().clamp_(*SIGNED))
             for block in self.blocks:
                 values = block(values)
-            return self.embed_features(values)
-
-    def embed_features(self, values: torch.Tensor) -> torch.Tensor:
-        """Embeddings [N, D] of length 1 of what the last block gives, float32 [N, C, h, w]."""
-        return functional.normalize(self.embedding(values.mean(dim=(2, 3))), dim=1)
+            return embed_features(values, self.embedding)
 
     def integer_state(self) -> Dict[str, torch.Tensor]:
         """The state dict as files keep it: weights int8, biases int32."""
@@ -134,9 +135,12 @@ class QuantizedCompactNetwork(nn.Module):
                     raise ValueError(f"{name}.{kind} holds other than whole numbers from {-largest} to {largest}")
         for name, values in self.named_buffers():
             if name.rpartition(".")[2] in ("scale", "scales", "input_scale"):
-                mantissa, _ = torch.frexp(values)
-                if bool((mantissa != 0.5).any()):
-                    raise ValueError(f"{name} holds other than powers of two")
+                mantissa, exponent = torch.frexp(values)  # a half times two to the exponent
+                smallest, largest = int(exponent.min()) - 1, int(exponent.max()) - 1
+                if bool((mantissa != 0.5).any()) or smallest < SMALLEST_EXPONENT or largest > LARGEST_EXPONENT:
+                    raise ValueError(
+                        f"{name} holds other than powers of two from 2**{SMALLEST_EXPONENT} to 2**{LARGEST_EXPONENT}"
+                    )
 
     def for_cpu(self) -> nn.Module:
         """The same by torch's integer kernels, where this torch has ones that round alike; else this network."""
@@ -149,3 +153,8 @@ class QuantizedCompactNetwork(nn.Module):
         from siamese_emotion_ros.recognition.quantized_onnx import onnx_model
 
         return onnx_model(self, opset, faces, embeddings)
+
+
+def embed_features(values: torch.Tensor, embedding: nn.Linear) -> torch.Tensor:
+    """Embeddings [N, D] of length 1 of what the last block gives, float32 [N, C, h, w]."""
+    return functional.normalize(embedding(values.mean(dim=(2, 3))), dim=1)

@@ -1,6 +1,7 @@
 """QuantizedCompactNetwork by torch's quantised operators: products of 8 bits, for which CPUs have instructions."""
 from __future__ import annotations
 
+import platform
 import warnings
 from typing import List
 
@@ -12,42 +13,47 @@ from siamese_emotion_ros.recognition.quantized import (
     QuantizedBlock,
     QuantizedCompactNetwork,
     QuantizedConvolution,
+    embed_features,
 )
 
-#: Engines that round as the network is defined. QNNPACK, torch's default on ARM, does not: embeddings differ by 6e-3.
+#: Engines that round as the network is defined, and where that was tried. QNNPACK, torch's default on ARM, does not:
+#: embeddings differ by 6e-3.
 ENGINES = ("x86", "onednn", "fbgemm")
+MACHINES = ("x86_64", "AMD64")
 
 
 def are_available() -> bool:
     """Whether torch's quantised operators are there, with an engine that rounds as the network is defined."""
-    return hasattr(torch, "quantize_per_channel") and torch.backends.quantized.engine in ENGINES
+    known = platform.machine() in MACHINES and torch.backends.quantized.engine in ENGINES
+    return known and hasattr(torch, "quantize_per_channel")  # which a future torch will not have
 
 
 class QuantizedKernels(nn.Module):
-    """QuantizedCompactNetwork on a CPU; the same bits.
+    """QuantizedCompactNetwork on a CPU: the same integers.
 
     torch keeps a unit with every tensor, so here a value has one, where the network itself knows whole numbers only.
     """
 
     def __init__(self, network: QuantizedCompactNetwork) -> None:
         super().__init__()
-        self.input_unit = 1.0 / float(network.input_scale)
-        self.stem = _Convolution(network.stem, self.input_unit, 1.0)
+        self.input_scale = float(network.input_scale)
+        self.stem = _Convolution(network.stem, 1.0, 1.0)
         self.blocks: List[_Block] = []
         unit = 1.0
         for block in network.blocks:
             assert isinstance(block, QuantizedBlock)
             self.blocks.append(_Block(block, unit))
             unit = self.blocks[-1].unit
-        self.embed_features = network.embed_features
+        self.embedding = network.embedding
 
     def forward(self, faces: torch.Tensor) -> torch.Tensor:
         """Embeddings [N, D] of length 1 of preprocessed faces [N, 1, S, S]."""
-        values = torch.quantize_per_tensor(faces, self.input_unit, SIGNED_ZERO, torch.quint8)
-        values = self.stem(values)
+        # Rounded here: torch would add the zero point first, and lose the bits that decide near a half.
+        whole = (faces * self.input_scale).round_()
+        values = self.stem(torch.quantize_per_tensor(whole, 1.0, SIGNED_ZERO, torch.quint8))
         for block in self.blocks:
             values = block(values)
-        return self.embed_features(values.int_repr().float())
+        return embed_features(values.int_repr().float(), self.embedding)
 
 
 class _Convolution:

@@ -10,8 +10,10 @@ from torch.nn import functional
 
 from siamese_emotion_ros.recognition.compact import CompactNetwork, ResidualBlock
 from siamese_emotion_ros.recognition.quantized import (
+    LARGEST_BIAS,
     LARGEST_WEIGHT,
     SIGNED,
+    SMALLEST_EXPONENT,
     UNSIGNED,
     QuantizedBlock,
     QuantizedCompactNetwork,
@@ -47,7 +49,10 @@ def quantize(
 
     Layer by layer: units are the powers of two with the least squared error, and each bias takes up the mean error of
     its channel, that of the layers before it included (Nagel et al. 2019, arXiv:1906.04721). 256 faces are enough.
+    ValueError for faces that are all blank, or weights that no such integers stand for.
     """
+    if not float(faces.abs().max()) > 0:
+        raise ValueError("the faces are blank: give ones with something to see")
     folded = network.for_cpu()
     features, embedding = folded.get_submodule("features"), folded.get_submodule("embedding")
     assert isinstance(features, nn.Sequential) and isinstance(embedding, nn.Linear)
@@ -67,12 +72,13 @@ def quantize(
     made.embedding.weight.copy_(embedding.weight * signal.unit)
     error = signal.exact.mean(dim=(0, 2, 3)) - signal.whole.mean(dim=(0, 2, 3)) * signal.unit
     made.embedding.bias.copy_(embedding.bias + embedding.weight @ error)
+    made.check_weights()
     return made
 
 
 @torch.no_grad()
-def dequantize(network: QuantizedCompactNetwork) -> CompactNetwork:
-    """A network to train on from: what the integers stand for, with normalisations that change nothing yet."""
+def dequantize(network: QuantizedCompactNetwork, faces: torch.Tensor) -> CompactNetwork:
+    """A network to train on from: what the integers stand for, its normalisations those of preprocessed `faces`."""
     made = CompactNetwork(network.input_size, network.embedding.out_features).eval()
     unit = VALUE_UNIT
     _restore(made.features[1:3], network.stem, 1 / float(network.input_scale), unit)
@@ -88,7 +94,30 @@ def dequantize(network: QuantizedCompactNetwork) -> CompactNetwork:
         unit = new_unit
     made.embedding.weight.copy_(network.embedding.weight / unit)
     made.embedding.bias.copy_(network.embedding.bias)
+    _normalise_as(made, faces)
     return made
+
+
+def _normalise_as(network: CompactNetwork, faces: torch.Tensor) -> None:
+    """Give normalisations that change nothing the statistics of `faces`; the network stays the same mapping.
+
+    In training a normalisation goes by its batch: with others than a batch's, the first step would scramble everything.
+    """
+
+    def adopt(normalisation: nn.Module, inputs: Tuple[torch.Tensor, ...]) -> None:
+        state = normalisation.state_dict()
+        variance, mean = torch.var_mean(inputs[0], dim=(0, 2, 3), unbiased=False)
+        state["running_mean"].copy_(mean)
+        state["running_var"].copy_(variance)
+        state["weight"].copy_((variance + normalisation.eps).sqrt())  # type: ignore[arg-type, operator]
+        state["bias"].add_(mean)
+
+    hooks = [
+        layer.register_forward_pre_hook(adopt) for layer in network.modules() if isinstance(layer, nn.BatchNorm2d)
+    ]
+    network(faces)
+    for hook in hooks:
+        hook.remove()
 
 
 def _fill_block(block: QuantizedBlock, source: ResidualBlock, signal: Signal) -> Signal:
@@ -113,6 +142,9 @@ def _fill(
     """Fill a convolution of integers with trained weights [out, in, k, k]; what it makes of `signal`."""
     exact = functional.conv2d(signal.exact, weight, bias, layer.stride, layer.padding)
     units = torch.tensor([best_unit(taps, (-LARGEST_WEIGHT, LARGEST_WEIGHT)) for taps in weight])
+    # A channel of hardly any weight keeps a bias that fits.
+    coarse = exact.mean(dim=(0, 2, 3)).abs() / (signal.unit * LARGEST_BIAS / 2)
+    units = torch.maximum(units, coarse.log2().ceil().exp2())
     layer.weight.copy_((weight / units[:, None, None, None]).round_().clamp_(-LARGEST_WEIGHT, LARGEST_WEIGHT))
     sums = functional.conv2d(signal.whole, layer.weight, None, layer.stride, layer.padding)
     units *= signal.unit
@@ -120,7 +152,7 @@ def _fill(
     if not layer.signed:
         functional.relu_(exact)
     unit = best_unit(exact, SIGNED if layer.signed else UNSIGNED)
-    layer.scale.copy_(units / unit)
+    layer.scale.copy_((units / unit).clamp_min_(2.0**SMALLEST_EXPONENT))
     return Signal(exact, layer(signal.whole), unit)
 
 

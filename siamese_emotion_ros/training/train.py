@@ -30,6 +30,9 @@ from siamese_emotion_ros.training.transfer import carry_over, carry_over_head
 
 MODEL, CONFIG = "model.safetensors", "config.yaml"
 
+#: About as many training faces give the normalisations of a network that begins as a quantized one.
+NORMALISED_FACES = 256
+
 
 @dataclass(frozen=True)
 class TrainingResult:
@@ -67,7 +70,8 @@ def train(
     if module.teachers is not None:
         provenance["teachers"] = ", ".join(module.teachers.fingerprints)
     if config.network.init_from is not None and checkpoint is None:
-        fresh = carry_over(Path(config.network.init_from), module.network, config.network)
+        some = data.faces[data.train[:: 1 + len(data.train) // NORMALISED_FACES]]
+        fresh = carry_over(Path(config.network.init_from), module.network, config.network, some)
         if fresh:
             rank_zero_info(f"not in {config.network.init_from}, and so learned from the start: {', '.join(fresh)}")
         if module.head is not None:

@@ -12,24 +12,26 @@ from siamese_emotion_ros.recognition.model import load_network
 from siamese_emotion_ros.recognition.networks import NETWORKS
 from siamese_emotion_ros.recognition.quantized import QuantizedCompactNetwork
 from siamese_emotion_ros.training.config import ConfigError, NetworkConfig
+from siamese_emotion_ros.training.data import scale
 from siamese_emotion_ros.training.prototypes import Prototypes
 from siamese_emotion_ros.training.quantization import dequantize
 
 
-def carry_over(path: Path, network: nn.Module, config: NetworkConfig) -> List[str]:
+def carry_over(path: Path, network: nn.Module, config: NetworkConfig, faces: torch.Tensor) -> List[str]:
     """Copy into `network` every weight of the model file at `path` whose shape agrees; returns the names rebuilt.
 
     Convolutions do not depend on the input size, the layer after them does: from 48 to 100 pixels the paper keeps the
     filters and learns the fully connected layer anew. Architectures of one family begin alike: a shorter network keeps
-    the stages that it has. A quantized model gives the weights that its integers stand for. Raises ConfigError for a
-    model that has nothing in common with this one.
+    the stages that it has. A quantized model gives the weights that its integers stand for, and normalisations of
+    `faces`, uint8 [N, 1, S, S]. Raises ConfigError for a model that has nothing in common with this one.
     """
     stored = read_model(path)
     given = stored.weights
     if getattr(NETWORKS[stored.spec.architecture], "quantized", False):
         source = load_network(stored)
         assert isinstance(source, QuantizedCompactNetwork)
-        given = {name: tensor.numpy() for name, tensor in dequantize(source).state_dict().items()}
+        trainable = dequantize(source, scale(faces, stored.spec.scaling))
+        given = {name: tensor.numpy() for name, tensor in trainable.state_dict().items()}
     state = network.state_dict()
     rebuilt = []
     for name, tensor in state.items():

@@ -91,6 +91,15 @@ def test_every_engine_that_is_named_gives_the_same_integers(monkeypatch):
         torch.backends.quantized.engine = before
 
 
+@needs_kernels
+def test_next_to_a_half_the_kernels_round_as_defined():
+    network = drawn()
+    halves = torch.arange(-128, 128).repeat(4).view(1, 1, 32, 32) + 0.5
+    for inputs in (halves, torch.nextafter(halves, halves - 1), torch.nextafter(halves, halves + 1)):
+        inputs = inputs / network.input_scale
+        torch.testing.assert_close(network.for_cpu()(inputs), network(inputs), rtol=0, atol=AFTER_THE_INTEGERS)
+
+
 def test_without_kernels_that_round_alike_the_definition_runs(monkeypatch):
     monkeypatch.setattr(quantized_kernels, "ENGINES", ())
     network = drawn()
@@ -129,6 +138,8 @@ def test_files_keep_weights_in_a_byte_each(path):
     ("stem.bias", lambda old: old.fill_(1 << 24), "stem.bias holds other than whole numbers"),
     ("blocks.0.first.scale", lambda old: old * 0.75, "blocks.0.first.scale holds other than powers of two"),
     ("blocks.0.scales", lambda old: old * 0, "blocks.0.scales holds other than powers of two"),
+    ("blocks.0.scales", lambda old: old * 2.0**23, "blocks.0.scales holds other than powers of two from"),
+    ("stem.scale", lambda old: old * 2.0**-90, "stem.scale holds other than powers of two"),
     ("input_scale", lambda old: -old, "input_scale holds other than powers of two"),
     ("stem.weight", lambda old: old[:, :, :3, :3], "the weights do not fit the network 'compact_int8': stem.weight"),
 ])

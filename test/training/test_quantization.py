@@ -1,6 +1,8 @@
 """From a trained network to integers and back: embeddings hardly move."""
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -12,6 +14,7 @@ from siamese_emotion_ros.recognition.artifacts import ModelSpec, write_model
 from siamese_emotion_ros.recognition.compact import ResidualBlock
 from siamese_emotion_ros.recognition.networks import build_network
 from siamese_emotion_ros.training.config import ConfigError, NetworkConfig, TrainingConfig
+from siamese_emotion_ros.training.data import scale
 from siamese_emotion_ros.training.quantization import best_unit, dequantize, quantize
 from siamese_emotion_ros.training.transfer import carry_over
 
@@ -57,7 +60,7 @@ def test_the_biases_take_up_the_mean_error(trained):
 def test_the_way_back_gives_what_the_integers_stand_for(trained):
     network, seen, unseen = trained
     made = quantize(network, seen)
-    back = dequantize(made).requires_grad_(False)
+    back = dequantize(made, seen).requires_grad_(False)
     # Without the rounding between layers it is nearer to the trained network than the integers are.
     assert moved(network(unseen), back(unseen)) < 0.6 * moved(network(unseen), made(unseen))
 
@@ -66,14 +69,34 @@ def test_a_run_may_start_from_integers(trained, tmp_path):
     network, seen, unseen = trained
     made = quantize(network, seen)
     write_model(tmp_path / "int8.safetensors", made.integer_state(), ModelSpec("compact_int8", 32, 32, "standardize"))
-    student = build_network("compact", 32, 32)
-    assert carry_over(tmp_path / "int8.safetensors", student, NetworkConfig()) == []
-    torch.testing.assert_close(student.eval()(unseen), dequantize(made)(unseen))
+    student = build_network("compact", 32, 32).requires_grad_(False)
+    gray = (seen * 50 + 128).round().clamp(0, 255).to(torch.uint8)
+    assert carry_over(tmp_path / "int8.safetensors", student, NetworkConfig(), gray) == []
+    inputs = scale(gray, "standardize")
+    expected = made(inputs)
+    assert moved(expected, student.eval()(inputs)) < 0.25
+    assert moved(expected, student.train()(inputs)) < 0.3, "in training, normalisations go by the batch"
 
 
 def test_a_network_of_integers_is_not_trained():
     with pytest.raises(ConfigError, match="compact_int8 is not trained: train compact.*siamese-emotion quantize"):
         TrainingConfig(network=NetworkConfig(architecture="compact_int8"))
+
+
+@pytest.mark.parametrize("weight", [0.0, 1e-8, 1e-4])
+def test_a_channel_that_died_keeps_its_bias(trained, weight):
+    network, seen, unseen = trained
+    network = copy.deepcopy(network)
+    network.features[2].weight[3], network.features[2].bias[3] = weight, 0.5
+    made = quantize(network, seen)
+    made.check_weights()
+    assert made.stem.bias[3] * made.stem.scale[3] > 1
+    assert moved(network(unseen), made(unseen)) < 0.3
+
+
+def test_blank_faces_are_refused(trained):
+    with pytest.raises(ValueError, match="the faces are blank"):
+        quantize(trained[0], torch.zeros(4, 1, 32, 32))
 
 
 @given(seed=st.integers(0, 10_000), deviation=st.floats(1e-3, 1e3), offset=st.floats(-2, 2),

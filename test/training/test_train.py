@@ -25,6 +25,9 @@ from siamese_emotion_ros.training.prototypes import Prototypes
 from siamese_emotion_ros.training.train import exported_state, train
 from siamese_emotion_ros.training.transfer import carry_over, carry_over_head
 
+#: What only a quantized model is asked with.
+NO_FACES = torch.empty(0, 1, 48, 48, dtype=torch.uint8)
+
 CLOCK = ("images_per_second", "loader_share", "seconds")
 
 
@@ -355,13 +358,13 @@ def test_a_shorter_network_of_a_family_keeps_the_stages_that_it_has(tmp_path, mo
     torch.manual_seed(0)
     whole, short = build_network("compact", 48, 128), build_network("short", 48, 128)
     write_model(tmp_path / "whole.safetensors", whole.state_dict(), ModelSpec("compact", 48, 128, "standardize"))
-    fresh = carry_over(tmp_path / "whole.safetensors", short, NetworkConfig(architecture="short"))
+    fresh = carry_over(tmp_path / "whole.safetensors", short, NetworkConfig(architecture="short"), NO_FACES)
     assert fresh == ["embedding.weight"]
     kept = {name: tensor for name, tensor in short.state_dict().items() if name not in fresh}
     assert all(torch.equal(tensor, whole.state_dict()[name]) for name, tensor in kept.items())
     with pytest.raises(ConfigError, match="this run trains compact_wide, and they share no filter"):
         carry_over(tmp_path / "whole.safetensors", build_network("compact_wide", 48, 128),
-                   NetworkConfig(architecture="compact_wide"))
+                   NetworkConfig(architecture="compact_wide"), NO_FACES)
 
 
 def test_two_processes_train_one_model(tiny, tiny_command, tmp_path):
