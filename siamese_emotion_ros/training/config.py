@@ -113,6 +113,10 @@ class SamplingConfig:
 class AugmentationConfig:
     """What is changed in a training face; every default leaves it as it is."""
 
+    side: Optional[int] = option(
+        None, "side of the faces that are changed, in pixels; the network sees them resized (default: its own)", low=8,
+        high=512,
+    )
     flip: float = option(0.0, "probability of mirroring left and right", low=0, high=1)
     rotation: float = option(0.0, "largest rotation in degrees", low=0, high=180)
     scale: float = option(0.0, "largest relative change of size", low=0, high=0.9)
@@ -211,6 +215,11 @@ class TrainingConfig:
     def classes(self) -> Tuple[str, ...]:
         """The canonical labels that are learned, in the order of the label set."""
         return parse_label_set(self.data.classes)
+
+    @property
+    def face_side(self) -> int:
+        """Side of the faces that a run holds and augments, in pixels; its network may see them resized."""
+        return self.augmentation.side or self.network.input_size
 
     @property
     def fingerprint(self) -> str:

@@ -7,6 +7,7 @@ from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Tup
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from siamese_emotion_ros.recognition.preprocessing import FLATTEST_DEVIATION, SCALINGS
@@ -17,7 +18,7 @@ from siamese_emotion_ros.training.sampling import BatchSampler
 class TrainingData:
     """What a run learns from and is judged by.
 
-    faces        uint8 [N, 1, S, S], S the network's input size.
+    faces        uint8 [N, 1, S, S], S the side at which they are augmented.
     labels       int64 [N], indices into `classes`.
     train, val   int64 indices of faces.
     provenance   what the model file will say about the data.
@@ -135,6 +136,14 @@ class ProbeLoader:
     def __iter__(self) -> Iterator[Probe]:
         for rows, are_anchors in self._parts:
             yield Probe(self._data.faces[rows], self._data.labels[rows], are_anchors)
+
+
+def resized(faces: Tensor, side: int) -> Tensor:
+    """Faces [N, 1, S, S] in 0..255 as [N, 1, side, side], bicubic as the recogniser's, without aliasing."""
+    if faces.shape[3] == side:
+        return faces
+    larger = F.interpolate(faces.float(), size=(side, side), mode="bicubic", antialias=faces.shape[3] > side)
+    return larger.clamp(0, 255)
 
 
 def scale(faces: Tensor, scaling: str) -> Tensor:

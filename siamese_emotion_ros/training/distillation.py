@@ -11,7 +11,7 @@ from torch.nn import functional
 from siamese_emotion_ros.recognition.artifacts import HEAD_BIAS, HEAD_WEIGHT, ArtifactError, read_model
 from siamese_emotion_ros.recognition.model import load_network
 from siamese_emotion_ros.training.config import ConfigError
-from siamese_emotion_ros.training.data import scale
+from siamese_emotion_ros.training.data import resized, scale
 
 
 class Teachers:
@@ -65,15 +65,7 @@ class _Teacher:
         if faces.device != self._weight.device:
             self._network.to(faces.device)
             self._weight, self._bias = self._weight.to(faces.device), self._bias.to(faces.device)
-        inputs = scale(_resized(faces, self._side), self._scaling).contiguous(memory_format=torch.channels_last)
+        inputs = scale(resized(faces, self._side), self._scaling).contiguous(memory_format=torch.channels_last)
         embeddings = self._network(inputs).float()
         with torch.autocast(faces.device.type, enabled=False):
             return functional.linear(embeddings, self._weight, self._bias).softmax(dim=1)
-
-
-def _resized(faces: Tensor, side: int) -> Tensor:
-    """Faces [N, 1, S, S] in 0..255 as [N, 1, side, side], bicubic as the recogniser's, without aliasing."""
-    if faces.shape[3] == side:
-        return faces
-    resized = functional.interpolate(faces, size=(side, side), mode="bicubic", antialias=faces.shape[3] > side)
-    return resized.clamp(0, 255)

@@ -16,7 +16,7 @@ from siamese_emotion_ros.training.data import TrainingData
 def prepare(faceset: FaceSet, config: TrainingConfig) -> TrainingData:
     """The training and validation faces of `faceset`, restricted to `config.classes`, as a run takes them.
 
-    Every face is brought to the network's input size once. Faces of the test split are dropped unseen. Raises
+    Every face is brought to the side at which it is augmented once. Faces of the test split are dropped unseen. Raises
     ConfigError when nothing is left to validate on or the votes that the configuration wants are missing, and
     DataSetError for a class or split that the set does not have.
     """
@@ -32,7 +32,7 @@ def prepare(faceset: FaceSet, config: TrainingConfig) -> TrainingData:
     rows = np.concatenate([train, val])
     labels = faceset.labels[rows]
     return TrainingData(
-        faces=torch.from_numpy(_sized([faceset.faces[row] for row in rows], config.network.input_size)),
+        faces=torch.from_numpy(_sized([faceset.faces[row] for row in rows], config.face_side)),
         labels=torch.from_numpy(labels),
         classes=config.classes,
         train=np.arange(len(train)),

@@ -15,7 +15,7 @@ from siamese_emotion_ros.recognition.networks import build_network
 from siamese_emotion_ros.training.augmentation import Augmentation, generator_for
 from siamese_emotion_ros.training.averaging import AveragedNetwork
 from siamese_emotion_ros.training.config import OptimizerConfig, TrainingConfig
-from siamese_emotion_ros.training.data import Batch, Probe, scale
+from siamese_emotion_ros.training.data import Batch, Probe, resized, scale
 from siamese_emotion_ros.training.distillation import Teachers
 from siamese_emotion_ros.training.losses import make_loss
 from siamese_emotion_ros.training.optimizers import make_optimizer
@@ -81,7 +81,7 @@ class SiameseModule(pl.LightningModule):
         faces = self._augment(
             batch.faces, generator_for(batch.faces.device, seed, batch.epoch, batch.step, self.global_rank)
         )
-        inputs = scale(faces, self.config.network.scaling).contiguous(memory_format=torch.channels_last)
+        inputs = self._inputs(faces)
         self.augmentation_seconds += time.perf_counter() - started
         # Layers that draw numbers of their own (dropout) resume exactly, too.
         torch.manual_seed(seed + 1_000_003 * batch.epoch + 97 * batch.step + self.global_rank)
@@ -100,6 +100,12 @@ class SiameseModule(pl.LightningModule):
             )
         self.log("train_loss", loss.detach(), prog_bar=True, batch_size=len(faces))
         return loss
+
+    def _inputs(self, faces: Tensor) -> Tensor:
+        """What the network sees of faces [N, 1, S, S] in 0..255."""
+        network = self.config.network
+        inputs = scale(resized(faces, network.input_size), network.scaling)
+        return inputs.contiguous(memory_format=torch.channels_last)
 
     def _with_teachers(self, targets: Tensor, faces: Tensor) -> Tensor:
         """`targets` (int64 [N] or float32 [N, C]) mixed with what the teachers say of `faces`, float32 [N, C]."""
@@ -127,8 +133,7 @@ class SiameseModule(pl.LightningModule):
 
     def validation_step(self, probe: Probe, batch_idx: int) -> None:
         """Embed a part of the anchors or queries."""
-        inputs = scale(probe.faces, self.config.network.scaling).contiguous(memory_format=torch.channels_last)
-        embeddings = self.exported_network(inputs).float().cpu().numpy()
+        embeddings = self.exported_network(self._inputs(probe.faces)).float().cpu().numpy()
         self._probed[probe.anchors].append((embeddings, probe.labels.cpu().numpy()))
 
     def on_validation_epoch_end(self) -> None:

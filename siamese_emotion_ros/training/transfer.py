@@ -12,7 +12,7 @@ from siamese_emotion_ros.recognition.model import load_network
 from siamese_emotion_ros.recognition.networks import NETWORKS
 from siamese_emotion_ros.recognition.quantized import QuantizedCompactNetwork
 from siamese_emotion_ros.training.config import ConfigError, NetworkConfig
-from siamese_emotion_ros.training.data import scale
+from siamese_emotion_ros.training.data import resized, scale
 from siamese_emotion_ros.training.prototypes import Prototypes
 from siamese_emotion_ros.training.quantization import dequantize
 
@@ -30,7 +30,7 @@ def carry_over(path: Path, network: nn.Module, config: NetworkConfig, faces: tor
     if getattr(NETWORKS[stored.spec.architecture], "quantized", False):
         source = load_network(stored)
         assert isinstance(source, QuantizedCompactNetwork)
-        trainable = dequantize(source, scale(faces, stored.spec.scaling))
+        trainable = dequantize(source, scale(resized(faces, config.input_size), stored.spec.scaling))
         given = {name: tensor.numpy() for name, tensor in trainable.state_dict().items()}
     state = network.state_dict()
     rebuilt = []

@@ -35,11 +35,12 @@ def face_set(count=80, side=None):
     )
 
 
-def config(*, data=None, network=None, trainer=None):
+def config(*, data=None, network=None, trainer=None, augmentation=None):
     return from_dict({
         "data": {"classes": "happiness,anger,fear", **(data or {})},
         "network": {"input_size": 48, **(network or {})},
         "trainer": trainer or {},
+        "augmentation": augmentation or {},
     })
 
 
@@ -52,6 +53,11 @@ def test_prepared_data_are_the_wanted_classes_of_train_and_val_alone():
     assert [data.classes[label] for label in data.labels] == [CLASSES[row % 4] for row in rows]
     assert data.provenance["training_faces"] == "happiness 10, anger 10, fear 10"
     assert data.provenance["validation_faces"] == "15"
+
+
+def test_faces_are_held_at_the_side_at_which_they_are_augmented():
+    smaller = prepare(face_set(), config(augmentation={"side": 24}))
+    assert smaller.faces.shape[1:] == (1, 24, 24)
 
 
 @pytest.mark.parametrize("scaling", SCALINGS)

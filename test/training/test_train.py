@@ -18,6 +18,7 @@ from siamese_emotion_ros.recognition.artifacts import ModelSpec, read_model, wri
 from siamese_emotion_ros.recognition.compact import CompactNetwork
 from siamese_emotion_ros.recognition.model import EmbeddingModel
 from siamese_emotion_ros.recognition.networks import NETWORKS, build_network
+from siamese_emotion_ros.training.augmentation import Augmentation
 from siamese_emotion_ros.training.config import ConfigError, NetworkConfig
 from siamese_emotion_ros.training.data import Batch, scale
 from siamese_emotion_ros.training.module import DivergedError, SiameseModule
@@ -348,6 +349,18 @@ def test_transfer_keeps_the_filters_and_rebuilds_the_rest(tiny, unbroken, tmp_pa
     with pytest.raises(ConfigError, match="is a tiny network, this run trains paper, and they share no filter"):
         run(tiny, tmp_path / "paper", f"network.init_from={folder / 'model.safetensors'}",
             "network.architecture=paper", "network.input_size=48", data=larger)
+
+
+def test_faces_are_augmented_at_a_side_of_their_own(tiny, tmp_path, monkeypatch):
+    seen = set()
+    augment = Augmentation.__call__
+    monkeypatch.setattr(Augmentation, "__call__", lambda self, faces, generator: (
+        seen.add(tuple(faces.shape[1:])), augment(self, faces, generator)
+    )[1])
+    result = run(tiny, tmp_path, "network.input_size=32", f"augmentation.side={tiny.SIDE}", "augmentation.flip=0.5")
+    assert seen == {(1, tiny.SIDE, tiny.SIDE)}
+    assert read_model(result.model).spec.input_size == 32
+    assert result.history[-1]["train_loss"] < 0.9 * result.history[0]["train_loss"] and result.best_score > 0.5
 
 
 def test_a_shorter_network_of_a_family_keeps_the_stages_that_it_has(tmp_path, monkeypatch):
