@@ -12,8 +12,11 @@ from siamese_emotion_ros.cli.source import options_of
 
 def quantize(
     model: Path = typer.Option(..., help="Model file of a compact network, as train writes it."),
-    dataset: str = typer.Option("fer2013", help="Where the faces come from: fer2013, ckplus, kdef or folder."),
-    root: Path = typer.Option(..., help="Your copy of the data set."),
+    dataset: str = typer.Option(
+        "fer2013", help="Where the faces come from: fer2013, ckplus, kdef, folder, or bag, a rosbag2 recording with "
+        "--option truth=TOPIC|FILE.csv, as evaluate-bag takes it."
+    ),
+    root: Path = typer.Option(..., help="Your copy of the data set, or the recording."),
     output: Path = typer.Option(..., help="Model file to write."),
     split: Optional[str] = typer.Option(
         None, help="How the data set is split (official, stratified, subject, paper): units are chosen by faces of its "
