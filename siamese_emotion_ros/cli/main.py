@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import typer
 
+from siamese_emotion_ros.cli.average import average
 from siamese_emotion_ros.cli.benchmark import benchmark
 from siamese_emotion_ros.cli.benchmark_knn import benchmark_knn
 from siamese_emotion_ros.cli.evaluate import evaluate
@@ -25,8 +26,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 for command in (
-    train, protocol, evaluate, evaluate_bag, robustness, framing, similar, inspect, export, quantize, benchmark,
-    benchmark_knn,
+    train, protocol, evaluate, evaluate_bag, robustness, framing, similar, inspect, export, average, quantize,
+    benchmark, benchmark_knn,
 ):
     app.command()(command)
 app.add_typer(gallery, name="gallery")

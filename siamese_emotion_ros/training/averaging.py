@@ -1,10 +1,15 @@
-"""Exponential moving average of a network's weights."""
+"""Averages of weights: along a training, and of finished models."""
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
+from typing import Dict, Sequence, Tuple
 
 import torch
 from torch import nn
+
+from siamese_emotion_ros.recognition.artifacts import ModelSpec, StoredModel
+from siamese_emotion_ros.recognition.networks import NETWORKS
 
 
 class AveragedNetwork(nn.Module):
@@ -43,3 +48,34 @@ class AveragedNetwork(nn.Module):
     def forward(self, faces: torch.Tensor) -> torch.Tensor:
         """Embeddings [N, D] of preprocessed faces [N, 1, S, S] by the averaged weights."""
         return self.network(faces)
+
+
+def mean_weights(models: Sequence[StoredModel]) -> Dict[str, torch.Tensor]:
+    """The mean of the weights of models of one network, their heads included (Wortsman et al. 2022, "model soups").
+
+    Counters of batch normalisation are those of the last. ValueError for fewer than two models, for ones of different
+    networks or inputs, and for quantized ones, whose integers have no mean.
+    """
+    if len(models) < 2:
+        raise ValueError(f"{len(models)} model: an average is of two or more")
+    first = models[0]
+    for model in models[1:]:
+        if _form(model) != _form(first):
+            raise ValueError(
+                f"models {first.fingerprint[:12]} and {model.fingerprint[:12]}: one has another network, input or "
+                "head; average models of one network"
+            )
+    if getattr(NETWORKS[first.spec.architecture], "quantized", False):
+        raise ValueError(f"{first.spec.architecture} has integer weights: average the models that they were made of")
+    means = {}
+    for name, array in models[-1].weights.items():
+        if array.dtype.kind == "f":
+            means[name] = torch.stack([torch.from_numpy(model.weights[name]).float() for model in models]).mean(dim=0)
+        else:
+            means[name] = torch.from_numpy(array)
+    return means
+
+
+def _form(model: StoredModel) -> Tuple[ModelSpec, Dict[str, Tuple[int, ...]]]:
+    """All that models of one network have in common."""
+    return replace(model.spec, provenance={}), {name: array.shape for name, array in model.weights.items()}

@@ -1,0 +1,39 @@
+"""`siamese-emotion average`: the mean of the weights of several models."""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import List
+
+import typer
+
+from siamese_emotion_ros.cli.errors import reported
+
+
+def average(
+    models: List[Path] = typer.Argument(..., help="Model files of one network, one of which went on from another."),
+    output: Path = typer.Option(..., help="Model file to write."),
+    force: bool = typer.Option(False, "--force", help="Overwrite OUTPUT."),
+) -> None:
+    """Average the weights of models that were trained on from one another, which often beats each of them.
+
+    Another model: build its galleries from OUTPUT.
+    """
+    with reported():
+        _average(models, output, force)
+
+
+def _average(models: List[Path], output: Path, force: bool) -> None:
+    from dataclasses import replace
+
+    from siamese_emotion_ros.cli.output import plain_console, refuse_existing
+    from siamese_emotion_ros.recognition.artifacts import read_model, write_model
+    from siamese_emotion_ros.training.averaging import mean_weights
+
+    refuse_existing(output, force)
+    stored = [read_model(model) for model in models]
+    last = stored[-1]
+    provenance = {**last.spec.provenance, "average_of": ", ".join(model.fingerprint for model in stored)}
+    fingerprint = write_model(output, mean_weights(stored), replace(last.spec, provenance=provenance))
+    plain_console().print(
+        f"wrote {output} ({output.stat().st_size / 1e6:.1f} MB, {fingerprint[:12]})", soft_wrap=True
+    )
