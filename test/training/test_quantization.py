@@ -71,7 +71,7 @@ def test_a_run_may_start_from_integers(trained, tmp_path):
     write_model(tmp_path / "int8.safetensors", made.integer_state(), ModelSpec("compact_int8", 32, 32, "standardize"))
     student = build_network("compact", 32, 32).requires_grad_(False)
     gray = (seen * 50 + 128).round().clamp(0, 255).to(torch.uint8)
-    assert carry_over(tmp_path / "int8.safetensors", student, NetworkConfig(), gray) == []
+    assert carry_over(tmp_path / "int8.safetensors", student, NetworkConfig(input_size=32), gray) == []
     inputs = scale(gray, "standardize")
     expected = made(inputs)
     assert moved(expected, student.eval()(inputs)) < 0.25
