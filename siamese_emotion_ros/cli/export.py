@@ -67,9 +67,9 @@ def _write_half(stored: StoredModel, output: Path, console: Console) -> bool:
     import torch
 
     from siamese_emotion_ros.recognition.artifacts import write_model
-    from siamese_emotion_ros.recognition.networks import NETWORKS
+    from siamese_emotion_ros.recognition.networks import is_quantized
 
-    if getattr(NETWORKS[stored.spec.architecture], "quantized", False):
+    if is_quantized(stored.spec.architecture):
         raise ValueError(f"the weights of {stored.spec.architecture} are integers of 8 bits: half is for floats")
     state = {name: torch.from_numpy(array) for name, array in stored.weights.items()}
     fingerprint = write_model(output, state, stored.spec, half=True)

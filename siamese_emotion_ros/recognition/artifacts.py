@@ -14,7 +14,7 @@ import safetensors.numpy
 import torch
 
 from siamese_emotion_ros.recognition.gallery import Gallery
-from siamese_emotion_ros.recognition.networks import NETWORKS
+from siamese_emotion_ros.recognition.networks import NETWORKS, is_quantized
 from siamese_emotion_ros.recognition.plain_text import check_plain
 from siamese_emotion_ros.recognition.preprocessing import SCALINGS
 from siamese_emotion_ros.recognition.whole_files import PathLike, write_atomically
@@ -119,7 +119,7 @@ def read_model(path: PathLike) -> StoredModel:
             head_classes=tuple(_strings(metadata, "head_classes")) if "head_classes" in metadata else (),
             provenance={str(key): str(value) for key, value in _json(metadata, "provenance", dict).items()},
         )
-        _check_dtypes(tensors, getattr(NETWORKS[spec.architecture], "quantized", False))
+        _check_dtypes(tensors, is_quantized(spec.architecture))
         _check_finite(tensors, "weights")
         _check_head(tensors, spec)
     except ValueError as error:

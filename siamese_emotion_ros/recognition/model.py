@@ -15,7 +15,7 @@ from siamese_emotion_ros.recognition.artifacts import (
     StoredModel,
     read_model,
 )
-from siamese_emotion_ros.recognition.networks import build_network, weight_shapes
+from siamese_emotion_ros.recognition.networks import build_network, is_quantized, weight_shapes
 from siamese_emotion_ros.recognition.onnx_backend import OnnxSession, is_available, serialize
 from siamese_emotion_ros.recognition.preprocessing import Faces, preprocess
 
@@ -89,7 +89,7 @@ class EmbeddingModel:
         self.backend = choose_backend(backend, self.device, precision)
         network = load_network(stored)
         self._dtype = PRECISIONS[precision]
-        if getattr(network, "quantized", False):
+        if is_quantized(stored.spec.architecture):
             self.precision = "int8"
             self._dtype = torch.float32  # float16 cannot hold the sums
         self._session: Optional[OnnxSession] = None
@@ -173,7 +173,7 @@ def load_network(stored: StoredModel) -> torch.nn.Module:
         raise ArtifactError(f"the weights do not fit the network {spec.architecture!r}: {'; '.join(wrong[:3])}")
     network = build_network(spec.architecture, spec.input_size, spec.embedding_dim).eval()
     network.load_state_dict({name: torch.from_numpy(stored.weights[name]) for name in expected})
-    if getattr(network, "quantized", False):
+    if is_quantized(spec.architecture):
         try:
             network.check_weights()  # type: ignore[operator]
         except ValueError as error:

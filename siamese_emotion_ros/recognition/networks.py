@@ -40,6 +40,11 @@ def build_network(architecture: str, input_size: int, embedding_dim: int) -> nn.
     return NETWORKS[architecture](input_size, embedding_dim)
 
 
+def is_quantized(architecture: str) -> bool:
+    """Whether the network of that registered name is of integers: not trained but made of another, in float32 only."""
+    return getattr(NETWORKS[architecture], "quantized", False)
+
+
 def weight_shapes(architecture: str, input_size: int, embedding_dim: int) -> Dict[str, Tuple[int, ...]]:
     """Name and shape of every weight of that network, without the memory for them; ValueError as build_network."""
     with torch.device("meta"):

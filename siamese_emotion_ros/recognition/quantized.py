@@ -1,4 +1,4 @@
-"""The compact network in integers of 8 bits: a third of the time on a CPU, and the same bits from every library.
+"""The compact network in integers of 8 bits: a third of the time on a CPU, and the same integers from every library.
 
 Values between convolutions are integers of 8 bits, weights of 7 (so that no CPU's 16-bit sums of two products
 overflow), sums of 32. What makes a sum the next value is a power of two, which is exact in every order of operations:

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from siamese_emotion_ros.recognition.artifacts import ModelSpec, StoredModel
-from siamese_emotion_ros.recognition.networks import NETWORKS
+from siamese_emotion_ros.recognition.networks import is_quantized
 
 
 class AveragedNetwork(nn.Module):
@@ -65,7 +65,7 @@ def mean_weights(models: Sequence[StoredModel]) -> Dict[str, torch.Tensor]:
                 f"models {first.fingerprint[:12]} and {model.fingerprint[:12]}: one has another network, input or "
                 "head; average models of one network"
             )
-    if getattr(NETWORKS[first.spec.architecture], "quantized", False):
+    if is_quantized(first.spec.architecture):
         raise ValueError(f"{first.spec.architecture} has integer weights: average the models that they were made of")
     means = {}
     for name, array in models[-1].weights.items():

@@ -11,7 +11,7 @@ import yaml
 
 from siamese_emotion_ros.recognition.artifacts import MAX_BYTES
 from siamese_emotion_ros.recognition.emotions import parse_label_set
-from siamese_emotion_ros.recognition.networks import NETWORKS, weight_shapes
+from siamese_emotion_ros.recognition.networks import NETWORKS, is_quantized, weight_shapes
 from siamese_emotion_ros.recognition.preprocessing import SCALINGS
 
 #: Loss names and the tuples of faces that each is computed over.
@@ -277,7 +277,7 @@ def _check_agreement(config: TrainingConfig) -> None:
         raise ConfigError(
             f"network.architecture is {config.network.architecture!r}: expected one of {', '.join(sorted(NETWORKS))}"
         )
-    if config.stage == "embedding" and getattr(NETWORKS[config.network.architecture], "quantized", False):
+    if config.stage == "embedding" and is_quantized(config.network.architecture):
         raise ConfigError(
             f"network.architecture {config.network.architecture} is not trained: train compact, then make integers of "
             "it with `siamese-emotion quantize`"

@@ -9,7 +9,7 @@ from torch import nn
 
 from siamese_emotion_ros.recognition.artifacts import HEAD_BIAS, HEAD_WEIGHT, read_model
 from siamese_emotion_ros.recognition.model import load_network
-from siamese_emotion_ros.recognition.networks import NETWORKS
+from siamese_emotion_ros.recognition.networks import is_quantized
 from siamese_emotion_ros.recognition.quantized import QuantizedCompactNetwork
 from siamese_emotion_ros.training.config import ConfigError, NetworkConfig
 from siamese_emotion_ros.training.data import resized, scale
@@ -27,7 +27,7 @@ def carry_over(path: Path, network: nn.Module, config: NetworkConfig, faces: tor
     """
     stored = read_model(path)
     given = stored.weights
-    if getattr(NETWORKS[stored.spec.architecture], "quantized", False):
+    if is_quantized(stored.spec.architecture):
         source = load_network(stored)
         assert isinstance(source, QuantizedCompactNetwork)
         trainable = dequantize(source, scale(resized(faces, config.input_size), stored.spec.scaling))
