@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import math
+from typing import Tuple
 
 import numpy as np
 import torch
@@ -112,6 +113,17 @@ class Augmentation:
     def _covered(faces: Tensor, where: Tensor, generator: torch.Generator) -> Tensor:
         grey = faces.mean(dim=(2, 3), keepdim=True) + 100 * _signed(faces, generator)
         return torch.where(where, grey, faces)
+
+
+def mix(faces: Tensor, targets: Tensor, share: float, generator: torch.Generator) -> Tuple[Tensor, Tensor]:
+    """A `share` of `faces` [N, 1, H, W] blended with others of the batch, and of `targets` [N, C] as the faces are.
+
+    "mixup" (Zhang et al. 2018) with weights that are even over 0..1; a face keeps at least half of itself.
+    """
+    others = torch.randperm(len(faces), device=faces.device, generator=generator)
+    wanted = _uniform(faces, generator) < share
+    weights = torch.where(wanted, 0.5 * _uniform(faces, generator), 0.0)
+    return torch.lerp(faces, faces[others], weights), torch.lerp(targets, targets[others], weights[:, :, 0, 0])
 
 
 #: The luminance quantisation of JPEG (ITU-T T.81, table K.1), which quality 50 uses as it is.

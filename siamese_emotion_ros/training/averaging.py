@@ -23,26 +23,24 @@ class AveragedNetwork(nn.Module):
         super().__init__()
         self.network = copy.deepcopy(network).requires_grad_(False).eval()
         self.decay = decay
-        self.steps: torch.Tensor
-        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
 
     def train(self, mode: bool = True) -> AveragedNetwork:
         """Stay in evaluation mode: an averaged network is only ever asked."""
         return super().train(False)
 
     @torch.no_grad()
-    def follow(self, network: nn.Module) -> None:
-        """Take one step towards the weights of `network`, and the means and variances of its normalisations.
+    def follow(self, network: nn.Module, step: int) -> None:
+        """After step `step` (the first is 1), move towards the weights of `network` and its normalisations' statistics.
 
         Those are of the last few batches in a network that is trained; averaged as the weights are, they fit them.
         """
-        steps = int(self.steps) + 1
-        self.steps.fill_(steps)
-        weight = 1.0 - min(self.decay, (1 + steps) / (10 + steps))
-        for mine, theirs in zip(self.network.state_dict().values(), network.state_dict().values()):
-            if mine.is_floating_point():
-                mine.lerp_(theirs, weight)
-            else:
+        weight = 1.0 - min(self.decay, (1 + step) / (10 + step))
+        pairs = list(zip(self.network.state_dict().values(), network.state_dict().values()))
+        floats = [pair for pair in pairs if pair[0].is_floating_point()]
+        # One call for all of them: a GPU would wait longer for a hundred calls than for the averages.
+        torch._foreach_lerp_([mine for mine, _ in floats], [theirs for _, theirs in floats], weight)
+        for mine, theirs in pairs:
+            if not mine.is_floating_point():
                 mine.copy_(theirs)
 
     def forward(self, faces: torch.Tensor) -> torch.Tensor:

@@ -117,6 +117,8 @@ class AugmentationConfig:
         None, "side of the faces that are changed, in pixels; the network sees them resized (default: its own)", low=8,
         high=512,
     )
+    finer: float = option(0.0, "share of batches that are changed at the network's own side in spite of `side`",
+                          low=0, high=1)
     flip: float = option(0.0, "probability of mirroring left and right", low=0, high=1)
     rotation: float = option(0.0, "largest rotation in degrees", low=0, high=180)
     scale: float = option(0.0, "largest relative change of size", low=0, high=0.9)
@@ -136,6 +138,7 @@ class AugmentationConfig:
     jpeg: float = option(0.0, "probability of JPEG artefacts (quality 10 to 60)", low=0, high=1)
     untouched: float = option(0.0, "share of faces that are only moved: no change of light, sharpness or cover",
                               low=0, high=1)
+    mixup: float = option(0.0, "share of faces that are blended with another, and their labels alike", low=0, high=1)
 
 
 @dataclass(frozen=True)
@@ -296,6 +299,11 @@ def _check_agreement(config: TrainingConfig) -> None:
             "set loss.cross_entropy above 0"
         )
     asked = config.distillation
+    if config.augmentation.mixup > 0 and loss.weight > 0 and loss.name != "supervised_contrastive":
+        raise ConfigError(
+            f"augmentation.mixup gives faces of two emotions, of which loss.name {loss.name} knows nothing: "
+            "set loss.name=supervised_contrastive, or loss.weight=0 to learn from loss.cross_entropy alone"
+        )
     is_asked = config.stage == "embedding" and asked.weight > 0 and asked != DistillationConfig()
     if is_asked and not asked.teachers:
         raise ConfigError(

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from siamese_emotion_ros.recognition.networks import build_network
-from siamese_emotion_ros.training.augmentation import Augmentation, generator_for
+from siamese_emotion_ros.training.augmentation import Augmentation, generator_for, mix
 from siamese_emotion_ros.training.averaging import AveragedNetwork
 from siamese_emotion_ros.training.config import OptimizerConfig, TrainingConfig
 from siamese_emotion_ros.training.data import Batch, Probe, resized, scale
@@ -21,6 +21,9 @@ from siamese_emotion_ros.training.losses import make_loss
 from siamese_emotion_ros.training.optimizers import make_optimizer
 from siamese_emotion_ros.training.prototypes import Prototypes
 from siamese_emotion_ros.training.scoring import neighbor_scores
+
+#: After so many steps their losses are looked at: a GPU that is asked after each one waits for the next one's work.
+CHECKED_TOGETHER = 25
 
 
 class DivergedError(ValueError):
@@ -56,6 +59,7 @@ class SiameseModule(pl.LightningModule):
         self._rows_per_tuple = rows_per_tuple
         self._total_steps = total_steps
         self._probed: Dict[bool, List[Tuple[np.ndarray, np.ndarray]]] = {True: [], False: []}
+        self._unchecked: List[Tuple[Tensor, int, int]] = []
         #: Scores of the last validation.
         self.scores: Dict[str, float] = {}
         #: Seconds spent on augmentation since the start.
@@ -78,26 +82,25 @@ class SiameseModule(pl.LightningModule):
         """The loss of a batch."""
         started = time.perf_counter()
         seed = self.config.trainer.seed
-        faces = self._augment(
-            batch.faces, generator_for(batch.faces.device, seed, batch.epoch, batch.step, self.global_rank)
-        )
-        inputs = self._inputs(faces)
+        targets = batch.labels if batch.soft_labels is None else batch.soft_labels
+        with torch.autocast(batch.faces.device.type, enabled=False):  # half precision has too few greys
+            faces, targets = self._changed(batch, targets)
+            inputs = self._inputs(faces)
         self.augmentation_seconds += time.perf_counter() - started
         # Layers that draw numbers of their own (dropout) resume exactly, too.
         torch.manual_seed(seed + 1_000_003 * batch.epoch + 97 * batch.step + self.global_rank)
         embeddings = self.network(inputs)
-        targets = batch.labels if batch.soft_labels is None else batch.soft_labels
         labels = targets if self.distance_loss.takes_soft_labels else batch.labels
         loss = self.config.loss.weight * self.distance_loss(embeddings, labels, self._rows(batch))
         if self.head is not None:
             if self.teachers is not None:
-                targets = self._with_teachers(targets, faces)
+                targets = torch.lerp(
+                    self._probabilities(targets), self.teachers(faces), self.config.distillation.weight
+                )
             loss = loss + self.config.loss.cross_entropy * F.cross_entropy(self.head(embeddings).float(), targets)
-        if not torch.isfinite(loss):
-            raise DivergedError(
-                f"the loss is {loss.item()} in epoch {batch.epoch}, step {batch.step}: start again with a lower "
-                "optimizer.lr, with optimizer.gradient_clip or with trainer.precision=32-true"
-            )
+        self._unchecked.append((loss.detach(), batch.epoch, batch.step))
+        if len(self._unchecked) == CHECKED_TOGETHER:
+            self.check_losses()
         self.log("train_loss", loss.detach(), prog_bar=True, batch_size=len(faces))
         return loss
 
@@ -107,12 +110,34 @@ class SiameseModule(pl.LightningModule):
         inputs = scale(resized(faces, network.input_size), network.scaling)
         return inputs.contiguous(memory_format=torch.channels_last)
 
-    def _with_teachers(self, targets: Tensor, faces: Tensor) -> Tensor:
-        """`targets` (int64 [N] or float32 [N, C]) mixed with what the teachers say of `faces`, float32 [N, C]."""
-        assert self.teachers is not None
-        if targets.dim() == 1:
-            targets = F.one_hot(targets, len(self.config.classes)).float()
-        return torch.lerp(targets, self.teachers(faces), self.config.distillation.weight)
+    def check_losses(self) -> None:
+        """DivergedError when the loss of a step since the last check is no number; asked before anything is written."""
+        unchecked, self._unchecked = self._unchecked, []
+        if not unchecked:
+            return
+        for loss, (_, epoch, step) in zip(torch.stack([loss for loss, _, _ in unchecked]).tolist(), unchecked):
+            if not math.isfinite(loss):
+                raise DivergedError(
+                    f"the loss is {loss} in epoch {epoch}, step {step}: start again with a lower optimizer.lr, "
+                    "with optimizer.gradient_clip or with trainer.precision=32-true"
+                )
+
+    def _changed(self, batch: Batch, targets: Tensor) -> Tuple[Tensor, Tensor]:
+        """The faces of a batch augmented, float32 in 0..255, and `targets` (int64 [N] or float32 [N, C]) to match."""
+        config = self.config.augmentation
+        numbers = (self.config.trainer.seed, batch.epoch, batch.step, self.global_rank)
+        generator = generator_for(batch.faces.device, *numbers)
+        faces = batch.faces
+        if config.finer and np.random.default_rng(numbers).random() < config.finer:
+            faces = resized(faces, self.config.network.input_size)
+        faces = self._augment(faces, generator)
+        if config.mixup:
+            faces, targets = mix(faces, self._probabilities(targets), config.mixup, generator)
+        return faces, targets
+
+    def _probabilities(self, targets: Tensor) -> Tensor:
+        """Labels int64 [N] as float32 [N, C]; such rows as they are."""
+        return F.one_hot(targets, len(self.config.classes)).float() if targets.dim() == 1 else targets
 
     def _rows(self, batch: Batch) -> Optional[Tensor]:
         if self._rows_per_tuple == 1:
@@ -122,10 +147,11 @@ class SiameseModule(pl.LightningModule):
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         """Step, then let the averaged weights follow."""
         super().optimizer_step(*args, **kwargs)
+        step = self.trainer.global_step + 1
         if self.averaged is not None:
-            self.averaged.follow(self.network)
+            self.averaged.follow(self.network, step)
         if self.averaged_head is not None and self.head is not None:
-            self.averaged_head.follow(self.head)
+            self.averaged_head.follow(self.head, step)
 
     def on_validation_epoch_start(self) -> None:
         """Forget the embeddings of the last validation."""

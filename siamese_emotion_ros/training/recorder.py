@@ -7,9 +7,10 @@ import os
 import shutil
 import time
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Union
 
 import lightning.pytorch as pl
+import torch
 
 from siamese_emotion_ros.recognition.artifacts import write_atomically
 from siamese_emotion_ros.training.config import TrainingConfig
@@ -39,7 +40,7 @@ class RunRecorder(pl.Callback):
         self.history: List[Dict[str, Any]] = []
         self.best_score: Optional[float] = None
         self.best_epoch: Optional[int] = None
-        self._epoch_loss = 0.0
+        self._epoch_loss: Union[float, torch.Tensor] = 0.0  # on the device, which nobody waits for
         self._epoch_steps = 0
         self._epoch_seconds = 0.0
         self._step_started = 0.0
@@ -55,7 +56,7 @@ class RunRecorder(pl.Callback):
             "history": self.history,
             "best_score": self.best_score,
             "best_epoch": self.best_epoch,
-            "epoch_loss": self._epoch_loss,
+            "epoch_loss": float(self._epoch_loss),
             "epoch_steps": self._epoch_steps,
             "epoch_seconds": self._epoch_seconds,
         }
@@ -82,7 +83,7 @@ class RunRecorder(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Add up the epoch's figures; write a checkpoint when one is due."""
-        self._epoch_loss += float(outputs["loss"])
+        self._epoch_loss = self._epoch_loss + outputs["loss"].detach()
         self._epoch_steps += 1
         self._epoch_seconds += time.perf_counter() - self._step_started
         self._step_started = time.perf_counter()
@@ -126,7 +127,7 @@ class RunRecorder(pl.Callback):
         loading = self._loader.seconds + module.augmentation_seconds - self._loading_before
         return {
             "epoch": trainer.current_epoch,
-            "train_loss": self._epoch_loss / max(self._epoch_steps, 1),
+            "train_loss": float(self._epoch_loss) / max(self._epoch_steps, 1),
             **{f"val_{name}": value for name, value in scores.items()},
             "lr": trainer.optimizers[0].param_groups[0]["lr"],
             "images_per_second": round(
@@ -156,6 +157,8 @@ class RunRecorder(pl.Callback):
         return bool(trainer.strategy.reduce_boolean_decision(self._stop_requested, all=False))
 
     def _save(self, trainer: pl.Trainer, name: str, also: Optional[str] = None) -> None:
+        assert isinstance(trainer.lightning_module, SiameseModule)
+        trainer.lightning_module.check_losses()
         partial = self._folder / f".{name}.partial"
         trainer.save_checkpoint(partial, weights_only=False)  # with the optimiser's state
         if not trainer.is_global_zero:

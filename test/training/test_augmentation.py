@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from siamese_emotion_ros.training.augmentation import Augmentation, compress, generator_for
+from siamese_emotion_ros.training.augmentation import Augmentation, compress, generator_for, mix
 from siamese_emotion_ros.training.config import AugmentationConfig
 
 EVERYTHING = AugmentationConfig(
@@ -183,3 +183,15 @@ def test_untouched_faces_are_moved_and_not_otherwise_changed():
     changed = augmented(original, untouched=0.5, rotation=20.0, brightness=0.5)
     same = ((changed - 100).abs() < 0.01).flatten(1).all(dim=1).float().mean()
     assert 0.35 < same < 0.65
+
+
+def test_mixed_faces_and_their_labels_are_the_same_blend_of_two():
+    original = torch.arange(40.0).reshape(40, 1, 1, 1).expand(40, 1, 4, 4).clone()
+    faces, targets = mix(original, torch.eye(40), 0.6, generator_for(torch.device("cpu"), 1))
+    assert torch.allclose(targets.sum(dim=1), torch.ones(40))
+    assert torch.allclose(targets @ torch.arange(40.0), faces[:, 0, 0, 0], atol=1e-4), "face i is of value i"
+    assert (targets.diagonal() >= 0.5).all(), "most of a face is itself"
+    blended = (targets > 0).sum(dim=1)
+    assert blended.max() == 2 and 12 <= (blended == 2).sum() <= 34
+    untouched, _ = mix(original, torch.eye(40), 0.0, generator_for(torch.device("cpu"), 1))
+    assert torch.equal(untouched, original)

@@ -114,7 +114,7 @@ def test_a_closure_is_evaluated_with_gradients_before_the_step():
 
 @with_muon
 def test_every_registered_network_shows_its_filters_as_matrices():
-    for name in ("compact", "compact_wide", "paper"):
+    for name in ("compact", "compact_wide", "compact_large", "paper"):
         network = build_network(name, 48, 16).to(memory_format=torch.channels_last)
         optimizer = make_optimizer(MUON, network.parameters())
         filters = optimizer.param_groups[0]["params"]

@@ -300,6 +300,43 @@ def test_a_loss_that_is_no_number_ends_the_run_with_advice(tiny, tmp_path, monke
         run(tiny, tmp_path)
 
 
+def test_a_loss_that_is_no_number_reaches_no_checkpoint(tiny, tmp_path, monkeypatch):
+    original = SiameseModule.optimizer_step
+
+    def explode(self, *args, **kwargs):
+        original(self, *args, **kwargs)
+        if self.trainer.current_epoch == 1:
+            for weight in self.network.parameters():
+                weight.data.mul_(1e30)
+
+    monkeypatch.setattr(SiameseModule, "optimizer_step", explode)
+    with pytest.raises(DivergedError):
+        run(tiny, tmp_path)
+    kept = torch.load(str(tmp_path / "last.ckpt"), weights_only=True)
+    assert kept["epoch"] == 0
+    assert all(torch.isfinite(weight).all() for weight in kept["state_dict"].values())
+
+
+@pytest.mark.parametrize("share, sides", [(0.0, {8}), (0.5, {8, 16}), (1.0, {16})])
+def test_a_share_of_batches_is_changed_at_the_networks_own_side(tiny, tmp_path, monkeypatch, share, sides):
+    seen = []
+    original = Augmentation.__call__
+    monkeypatch.setattr(
+        Augmentation, "__call__", lambda self, faces, *more: seen.append(faces.shape[3]) or original(self, faces, *more)
+    )
+    data = tiny.make_data()
+    small = type(data)(data.faces[:, :, ::2, ::2], data.labels, data.classes, data.train, data.val, data.provenance)
+    result = run(tiny, tmp_path, "augmentation.side=8", f"augmentation.finer={share}", data=small)
+    assert result.finished and set(seen) == sides
+
+
+def test_blended_faces_are_learned_from_by_a_loss_and_a_head(tiny, tmp_path):
+    mixed = ("augmentation.mixup=0.7", "loss.name=supervised_contrastive", "loss.cross_entropy=1.0")
+    unbroken = run(tiny, tmp_path / "unbroken", *mixed)
+    assert unbroken.fingerprint == run(tiny, tmp_path / "again", *mixed).fingerprint
+    assert unbroken.history[-1]["train_loss"] < unbroken.history[0]["train_loss"]
+
+
 @pytest.mark.parametrize(("architecture", "head"), [("tiny", "linear"), ("tiny_unit", "prototypes")])
 def test_transfer_keeps_what_the_head_knows_of_each_emotion(tiny, tmp_path, architecture, head):
     of_head = (f"network.architecture={architecture}", f"loss.head={head}", "loss.cross_entropy=1.0",
