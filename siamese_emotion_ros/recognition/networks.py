@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from siamese_emotion_ros.recognition.compact import CompactNetwork, WideCompactNetwork
+from siamese_emotion_ros.recognition.compact import CompactNetwork, LargeCompactNetwork, WideCompactNetwork
 from siamese_emotion_ros.recognition.quantized import QuantizedCompactNetwork
 from siamese_emotion_ros.recognition.winograd import WinogradPooledConvolution
 
@@ -54,6 +54,7 @@ def weight_shapes(architecture: str, input_size: int, embedding_dim: int) -> Dic
 
 register("compact")(CompactNetwork)
 register("compact_wide")(WideCompactNetwork)
+register("compact_large")(LargeCompactNetwork)
 register("compact_int8")(QuantizedCompactNetwork)
 
 

@@ -129,7 +129,7 @@ def test_a_mistake_is_one_line_and_leaves_nothing(tmp_path, arguments, message):
 @pytest.mark.parametrize("path", sorted(SHIPPED.glob("*.yaml")), ids=lambda path: path.stem)
 def test_shipped_configurations_can_be_read(path):
     taught = "distillation.teachers=model.safetensors"
-    needed = {"retrain": "network.init_from=model.safetensors", "distilled": taught, "fine": taught}
+    needed = {"retrain": "network.init_from=model.safetensors", "distilled": taught, "fine": taught, "taught": taught}
     overrides = [override for word, override in needed.items() if word in path.stem]
     assert read_config(config_path(path.stem), overrides) == read_config(path, overrides)
 

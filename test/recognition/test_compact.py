@@ -32,7 +32,7 @@ def compact_path(tmp_path_factory):
     return path
 
 
-@pytest.mark.parametrize("architecture", ["compact", "compact_wide"])
+@pytest.mark.parametrize("architecture", ["compact", "compact_wide", "compact_large"])
 @pytest.mark.parametrize("side", [32, 48, 64])
 def test_embeddings_have_length_one(architecture, side):
     torch.manual_seed(0)
