@@ -92,16 +92,25 @@ def relabel_by_majority(faceset: FaceSet) -> FaceSet:
     return relabelled.keep(labels >= 0, "no emotion has the majority of the FER+ votes")
 
 
+def relabel_agreed(faceset: FaceSet, minimum: float) -> FaceSet:
+    """The faces, each under the emotion that at least the share `minimum` (0..1) of all FER+ voters agree on.
+
+    Where they do not agree so far, a face keeps its label; where they agree on what is none of the classes, it is left
+    out.
+    """
+    agreed, chosen = _agreed(faceset, minimum), majority(_votes(faceset))
+    here = np.array([faceset.classes.index(label) if label in faceset.classes else -1 for label in EIGHT])
+    labels = np.where(agreed & (chosen >= 0), here[chosen], faceset.labels)
+    relabelled = dataclasses.replace(faceset, labels=np.maximum(labels, 0))
+    return relabelled.keep(labels >= 0, "the FER+ voters agree on another emotion than these")
+
+
 def keep_agreed(faceset: FaceSet, minimum: float) -> FaceSet:
     """Only faces of which at least the share `minimum` (0..1) of all FER+ voters chose the same emotion.
 
     0.7 keeps the faces "where at least seven of ten voters agree". The labels stay as they are.
     """
-    if not 0 <= minimum <= 1:
-        raise DataSetError(f"agreement {minimum}: expected a share from 0 to 1, such as 0.7 for seven of ten")
-    # Shares such as 7/10 are not exact in float32; half a millionth is far below one vote in ten.
-    agreed = agreement(_votes(faceset)) >= minimum - 5e-7
-    return faceset.keep(agreed, f"less than {minimum:g} of the FER+ voters agree")
+    return faceset.keep(_agreed(faceset, minimum), f"less than {minimum:g} of the FER+ voters agree")
 
 
 def keep_confirmed(faceset: FaceSet) -> FaceSet:
@@ -124,6 +133,15 @@ def keep_supported(faceset: FaceSet, minimum: float) -> FaceSet:
     total = votes.sum(axis=1, dtype=np.float32)
     supported = chosen >= (minimum - 5e-7) * np.maximum(total, 1)
     return faceset.keep(supported, f"less than {minimum:g} of the FER+ voters chose the face's own label")
+
+
+def _agreed(faceset: FaceSet, minimum: float) -> np.ndarray:
+    """bool [N]: of which faces the share `minimum` of all voters chose the same emotion."""
+    if not 0 <= minimum <= 1:
+        raise DataSetError(f"agreement {minimum}: expected a share from 0 to 1, such as 0.7 for seven of ten")
+    # Shares such as 7/10 are not exact in float32; half a millionth is far below one vote in ten.
+    agreed: np.ndarray = agreement(_votes(faceset)) >= minimum - 5e-7
+    return agreed
 
 
 def _votes(faceset: FaceSet) -> np.ndarray:

@@ -100,6 +100,28 @@ def test_the_models_head_may_say_which_anchors_are_clear(model, folder, tmp_path
     assert read_gallery(edited).fingerprint == read_gallery(kmeans).fingerprint, "it names them all rightly"
 
 
+@pytest.mark.parametrize("corrected", [(), ("--corrected", "0.6")])
+def test_voters_who_agree_may_say_what_an_anchor_shows(model, tmp_path, corrected):
+    """Three happy faces: the voters see anger in one, doubt the next between two, and are sure of the third."""
+    random = np.random.default_rng(0)
+    faces = [" ".join(map(str, random.integers(0, 256, 48 * 48))) for _ in range(6)]
+    rows = [f"{code},{face},Training" for code, face in zip((3, 3, 3, 0, 6, 6), faces)]
+    (tmp_path / "fer2013.csv").write_text("\n".join(["emotion,pixels,Usage", *rows]) + "\n")
+    votes = ["0,0,0,0,10,0,0,0,0,0", "5,5,0,0,0,0,0,0,0,0", "0,10,0,0,0,0,0,0,0,0", "0,0,0,0,10,0,0,0,0,0",
+             "10,0,0,0,0,0,0,0,0,0", "10,0,0,0,0,0,0,0,0,0"]
+    names = "Usage,Image name,neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF"
+    (tmp_path / "fer2013new.csv").write_text("\n".join([names, *(f"Training,x.png,{vote}" for vote in votes)]) + "\n")
+    output = tmp_path / "g.safetensors"
+    arguments = ["--model", model, "--root", tmp_path, "--split", "all", "--k", "1", "--output", output,
+                 "--classes", "anger,happiness,neutral", "--device", "cpu", *corrected]
+    result = CliRunner().invoke(app, ["gallery", "build", *map(str, arguments)])
+    assert result.exit_code == 0, result.output
+    gallery = read_gallery(output)
+    told = {name: gallery.classes[label] for name, label in zip(gallery.names, gallery.labels)}
+    first = "anger" if corrected else "happiness"
+    assert [told[f"fer{row:07d}"] for row in range(3)] == [first, "happiness", "happiness"]
+
+
 @pytest.mark.parametrize(
     "more, reason",
     [

@@ -11,6 +11,7 @@ from siamese_emotion_ros.datasets.ferplus import (
     keep_confirmed,
     keep_supported,
     majority,
+    relabel_agreed,
     soft_labels,
 )
 from siamese_emotion_ros.recognition.emotions import EIGHT
@@ -86,6 +87,18 @@ def test_faces_whose_own_label_has_support_among_the_voters(voted, minimum, left
     assert supported.names == ("fer0000000", "fer0000001", "fer0000002", "fer0000003")[:left]
     with pytest.raises(DataSetError, match="support 2: expected a share"):
         keep_supported(supported, 2)
+
+
+def test_a_face_on_which_the_voters_agree_takes_their_label(write_fer, fer_row, write_votes):
+    root = write_fer([fer_row(i, 3) for i in range(5)])
+    write_votes([vote_row(anger=6, happiness=4), vote_row(anger=5, happiness=5), vote_row(contempt=9, fear=1),
+                 vote_row(NF=7, fear=3), vote_row(happiness=10)])
+    corrected = relabel_agreed(load("fer2013", root), 0.6)
+    assert corrected.names == ("fer0000000", "fer0000001", "fer0000003", "fer0000004")
+    assert [corrected.classes[label] for label in corrected.labels] == ["anger", "happiness", "happiness", "happiness"]
+    assert corrected.left_out_counts() == {"the FER+ voters agree on another emotion than these": 1}
+    with pytest.raises(DataSetError, match="agreement 6: expected a share"):
+        relabel_agreed(corrected, 6)
 
 
 def test_faces_where_at_least_seven_of_ten_agree(write_fer, fer_row, write_votes):

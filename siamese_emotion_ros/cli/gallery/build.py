@@ -40,6 +40,10 @@ def build(
     support: float = typer.Option(
         0.0, help="Anchors are only faces whose own label this share of the FER+ voters chose, such as 0.25."
     ),
+    corrected: float = typer.Option(
+        0.0, help="An anchor on whose emotion this share of the FER+ voters agree, such as 0.6, is of that emotion, "
+        "whatever its own label says."
+    ),
     method: str = typer.Option("random", help="How they become --anchors: random, herding, hart, kmeans or edited."),
     judge: str = typer.Option(
         "neighbors", help="Who says which anchors are clear, for hart and edited: neighbors, or the model's head."
@@ -62,22 +66,22 @@ def build(
     """Embed the training faces of a data set as a gallery, condensed and calibrated when asked."""
     with reported():
         _build(
-            model, dataset, root, output, split, seed, classes, anchors, balance, confirmed, support, method,
-            judge, k, known_share, image_size, half, options_of(option), device, force,
+            model, dataset, root, output, split, seed, classes, anchors, balance, confirmed, support,
+            corrected, method, judge, k, known_share, image_size, half, options_of(option), device, force,
         )
 
 
 def _build(
     model: Path, dataset: str, root: Path, output: Path, split: Optional[str], seed: int, classes: Optional[str],
-    anchors: Optional[int], balance: float, confirmed: bool, support: float, method: str, judge: str,
-    k: int, known_share: Optional[float], image_size: Optional[int], half: bool, options: Dict[str, Any], device: str,
-    force: bool,
+    anchors: Optional[int], balance: float, confirmed: bool, support: float, corrected: float,
+    method: str, judge: str, k: int, known_share: Optional[float], image_size: Optional[int], half: bool,
+    options: Dict[str, Any], device: str, force: bool,
 ) -> None:
     from siamese_emotion_ros.cli.gallery.output import write_and_tell
     from siamese_emotion_ros.cli.loading import load_faces
     from siamese_emotion_ros.cli.output import plain_console, refuse_existing
     from siamese_emotion_ros.cli.progress import face_progress
-    from siamese_emotion_ros.datasets.ferplus import keep_confirmed, keep_supported
+    from siamese_emotion_ros.datasets.ferplus import keep_confirmed, keep_supported, relabel_agreed
     from siamese_emotion_ros.recognition.calibration import calibrated
     from siamese_emotion_ros.recognition.condensation import (
         EDITING,
@@ -113,6 +117,8 @@ def _build(
         )
 
     train = faces.select(for_anchors)
+    if corrected:
+        train = relabel_agreed(train, corrected)
     if confirmed:
         train = keep_confirmed(train)
     if support:
