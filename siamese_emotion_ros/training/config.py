@@ -298,12 +298,17 @@ def _check_agreement(config: TrainingConfig) -> None:
             "distillation.teachers give probabilities, which the classification head learns from, but there is none: "
             "set loss.cross_entropy above 0"
         )
-    asked = config.distillation
+    if config.augmentation.finer > 0 and config.augmentation.side is None:
+        raise ConfigError(
+            f"augmentation.finer is {config.augmentation.finer:g}, but all faces are changed at the network's side: "
+            "set augmentation.side to the other one"
+        )
     if config.augmentation.mixup > 0 and loss.weight > 0 and loss.name != "supervised_contrastive":
         raise ConfigError(
             f"augmentation.mixup gives faces of two emotions, of which loss.name {loss.name} knows nothing: "
             "set loss.name=supervised_contrastive, or loss.weight=0 to learn from loss.cross_entropy alone"
         )
+    asked = config.distillation
     is_asked = config.stage == "embedding" and asked.weight > 0 and asked != DistillationConfig()
     if is_asked and not asked.teachers:
         raise ConfigError(

@@ -78,6 +78,7 @@ def test_a_mistake_is_named_with_what_was_expected(tmp_path, override, message):
         ({"loss": {"weight": 0}}, "loss.weight and loss.cross_entropy are both 0"),
         ({"distillation": {"weight": 0.6}}, "distillation.weight is 0.6, but no .* distillation.teachers=FILE"),
         ({"sampling": {"scheme": "classes_by_images", "batch_size": 7}}, "expected a multiple of"),
+        ({"augmentation": {"finer": 0.5}}, "finer is 0.5, but all .* set augmentation.side"),
         ({"augmentation": {"mixup": 0.5}}, "loss.name contrastive knows nothing: set loss.name=supervised_contrastive"),
     ],
 )
