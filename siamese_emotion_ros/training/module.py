@@ -111,7 +111,7 @@ class SiameseModule(pl.LightningModule):
         return inputs.contiguous(memory_format=torch.channels_last)
 
     def check_losses(self) -> None:
-        """DivergedError when the loss of a step since the last check is no number; asked before anything is written."""
+        """DivergedError when the loss of a step since the last check is no number."""
         unchecked, self._unchecked = self._unchecked, []
         if not unchecked:
             return
@@ -128,6 +128,7 @@ class SiameseModule(pl.LightningModule):
         numbers = (self.config.trainer.seed, batch.epoch, batch.step, self.global_rank)
         generator = generator_for(batch.faces.device, *numbers)
         faces = batch.faces
+        # Drawn here and not by the generator, since a side that the device knows would have to be waited for.
         if config.finer and np.random.default_rng(numbers).random() < config.finer:
             faces = resized(faces, self.config.network.input_size)
         faces = self._augment(faces, generator)
@@ -154,7 +155,8 @@ class SiameseModule(pl.LightningModule):
             self.averaged_head.follow(self.head, step)
 
     def on_validation_epoch_start(self) -> None:
-        """Forget the embeddings of the last validation."""
+        """Look at the losses before a network is judged, and forget the embeddings of the last validation."""
+        self.check_losses()
         self._probed = {True: [], False: []}
 
     def validation_step(self, probe: Probe, batch_idx: int) -> None:

@@ -61,8 +61,6 @@ def train(
     """
     checkpoint = open_run(config, folder, resume)
     pl.seed_everything(config.trainer.seed, verbose=False)
-    # Deterministic torch would fill all memory before it is written: time, and every value here is written first.
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     world_size = config.trainer.devices * config.trainer.num_nodes
     labels = data.labels.numpy()[data.train]
     sampler = BatchSampler(labels, config.sampling, config.trainer.seed, world_size, data.classes)

@@ -300,8 +300,8 @@ def test_a_loss_that_is_no_number_ends_the_run_with_advice(tiny, tmp_path, monke
         run(tiny, tmp_path)
 
 
-def test_a_loss_that_is_no_number_reaches_no_checkpoint(tiny, tmp_path, monkeypatch):
-    original = SiameseModule.optimizer_step
+def test_a_loss_that_is_no_number_reaches_no_validation_and_no_checkpoint(tiny, tmp_path, monkeypatch):
+    original, validate, validated = SiameseModule.optimizer_step, SiameseModule.validation_step, set()
 
     def explode(self, *args, **kwargs):
         original(self, *args, **kwargs)
@@ -310,8 +310,13 @@ def test_a_loss_that_is_no_number_reaches_no_checkpoint(tiny, tmp_path, monkeypa
                 weight.data.mul_(1e30)
 
     monkeypatch.setattr(SiameseModule, "optimizer_step", explode)
+    monkeypatch.setattr(
+        SiameseModule, "validation_step",
+        lambda self, *more: validated.add(self.trainer.current_epoch) or validate(self, *more),
+    )
     with pytest.raises(DivergedError):
-        run(tiny, tmp_path)
+        run(tiny, tmp_path, "trainer.checkpoint_steps=100")
+    assert validated == {0}
     kept = torch.load(str(tmp_path / "last.ckpt"), weights_only=True)
     assert kept["epoch"] == 0
     assert all(torch.isfinite(weight).all() for weight in kept["state_dict"].values())
