@@ -9,6 +9,8 @@ import torch
 
 from siamese_emotion_ros.recognition.artifacts import read_model
 from siamese_emotion_ros.recognition.model import EmbeddingModel
+from siamese_emotion_ros.recognition.quantized import QuantizedCompactNetwork
+from siamese_emotion_ros.shipped import DEFAULT_MODEL, shipped_path
 from siamese_emotion_ros.training.config import ConfigError
 from siamese_emotion_ros.training.distillation import Teachers
 from siamese_emotion_ros.training.train import train
@@ -81,6 +83,18 @@ def test_a_teacher_of_another_input_size_sees_what_the_recogniser_would_show_it(
     answers = Teachers([str(teacher)], tiny.CLASSES, mirror=False)(faces)
     expected = model.head_probabilities(model.embed(list(faces[:, 0].numpy().astype(np.uint8))), tiny.CLASSES)
     np.testing.assert_allclose(answers.numpy(), expected, atol=0.02)
+
+
+def test_a_teacher_of_integers_answers_alike_by_whatever_instructions(monkeypatch):
+    shipped = shipped_path("models", DEFAULT_MODEL)
+    faces = torch.randint(0, 256, (4, 1, 6, 6)).float()
+    faces = torch.nn.functional.interpolate(faces, size=(48, 48), mode="bicubic").clamp(0, 255).round()
+    classes = read_model(shipped).spec.head_classes
+    with torch.autocast("cpu", torch.bfloat16):
+        answers = Teachers([str(shipped)], classes, mirror=False)(faces)
+        monkeypatch.setattr(QuantizedCompactNetwork, "for_cpu", lambda network: network)  # as it is defined
+        defined = Teachers([str(shipped)], classes, mirror=False)(faces)
+    torch.testing.assert_close(answers, defined, rtol=0, atol=1e-6)
 
 
 def test_unsuitable_teachers_are_refused(tiny, teacher, tmp_path):
