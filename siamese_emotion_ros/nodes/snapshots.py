@@ -98,6 +98,7 @@ def build_snapshot(
     if previous is None or "model_path" in changed:
         path = resolve_artifact("model_path", settings.model_path, folders)
         model = EmbeddingModel.load(path, settings.device, settings.precision, settings.backend, settings.threads)
+        model.warm_up()
     else:
         model = previous.recognizer.model
     if previous is None or "gallery_path" in changed:
@@ -110,7 +111,6 @@ def build_snapshot(
         fitting = reembed(gallery, model)
     vote = Settings(settings.k or None, settings.distance_threshold or None, settings.search)
     recognizer = Recognizer(model, fitting, vote)
-    model.warm_up()
     recognizer.recognize([np.zeros((model.spec.input_size, model.spec.input_size), np.uint8)])
     recognizer.gallery.fingerprint  # noqa: B018 - hashes the gallery now rather than in the first frame
     neutrals = PersonalNeutrals()

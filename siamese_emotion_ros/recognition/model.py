@@ -150,10 +150,18 @@ class EmbeddingModel:
         return shares / shares.sum(axis=1, keepdims=True)
 
     def warm_up(self, batch: int = 1) -> None:
-        """Run once on blank faces, so that the first real face does not wait for allocations and kernel choice."""
-        blank = np.zeros((batch, 1, self.spec.input_size, self.spec.input_size), np.float32)
+        """Run twice on noise, so that the first real face does not wait for allocations and kernel choice.
+
+        ArtifactError for a network that computes with finite weights what is not finite: its answers would be chance.
+        """
+        noise = np.random.default_rng(0).standard_normal((batch, 1, *[self.spec.input_size] * 2), np.float32)
         for _ in range(2):
-            self.embed_preprocessed(blank)
+            embeddings = self.embed_preprocessed(noise)
+        if not np.isfinite(embeddings).all():
+            remedy = "use precision fp32" if self.precision == "fp16" else "train or export the model again"
+            raise ArtifactError(
+                f"model {self.fingerprint[:12]} gives embeddings with NaN or infinity in {self.precision}: {remedy}"
+            )
 
 
 def load_network(stored: StoredModel) -> torch.nn.Module:

@@ -42,10 +42,11 @@ def artifacts(tmp_path_factory):
     folder = tmp_path_factory.mktemp("artifacts")
     random = np.random.default_rng(7)
     faces = [random.integers(0, 256, (48, 48), np.uint8) for _ in range(12)]
+    spec = ModelSpec("paper", 48, 16, "unit")
     for seed, name in enumerate("ab"):
         torch.manual_seed(seed)
         network = build_network("paper", 48, 16)
-        write_model(folder / f"model_{name}.safetensors", network.state_dict(), ModelSpec("paper", 48, 16, "unit"))
+        write_model(folder / f"model_{name}.safetensors", network.state_dict(), spec)
         model = EmbeddingModel.load(folder / f"model_{name}.safetensors", "cpu")
         for classes in (("happiness", "neutral", "sadness"), ("anger", "fear")):
             labels = np.arange(len(faces)) % len(classes)
@@ -54,6 +55,8 @@ def artifacts(tmp_path_factory):
                 gallery = build_gallery(model, faces, labels, classes, names, k=5, image_size=images)
                 suffix = "_images" if images else ""
                 write_gallery(folder / f"gallery_{name}{len(classes)}{suffix}.safetensors", gallery)
+    too_large = {name: values * 1e30 for name, values in network.state_dict().items()}
+    write_model(folder / "overflow.safetensors", too_large, spec)
     whole = (folder / "gallery_a3.safetensors").read_bytes()
     (folder / "truncated.safetensors").write_bytes(whole[: len(whole) // 2])
     (folder / "text.safetensors").write_text("not a gallery\n")

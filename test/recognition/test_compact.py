@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from siamese_emotion_ros.recognition.artifacts import ModelSpec, read_model, write_model
+from siamese_emotion_ros.recognition.artifacts import ArtifactError, ModelSpec, read_model, write_model
 from siamese_emotion_ros.recognition.model import EmbeddingModel, choose_backend
 from siamese_emotion_ros.recognition.networks import build_network
 
@@ -71,6 +71,18 @@ def test_both_backends_give_the_same_embeddings_for_any_number_of_faces(compact_
     for count in (1, 7):
         np.testing.assert_allclose(onnx_model.embed(faces[:count]), torch_model.embed(faces[:count]), atol=1e-4)
     assert onnx_model.embed([]).shape == (0, 32)
+
+
+@pytest.mark.parametrize("backend", ["torch", "onnx"])
+def test_a_network_that_computes_no_numbers_is_refused_when_it_is_warmed_up(tmp_path, backend):
+    if backend == "onnx":
+        pytest.importorskip("onnxruntime")
+    state = trained_looking().state_dict()
+    state["features.2.running_var"][0] = -1.0
+    write_model(tmp_path / "negative.safetensors", state, ModelSpec("compact", 48, 32, "standardize"))
+    model = EmbeddingModel.load(tmp_path / "negative.safetensors", "cpu", backend=backend)
+    with pytest.raises(ArtifactError, match=f"model {model.fingerprint[:12]} gives embeddings with NaN or infinity"):
+        model.warm_up()
 
 
 def test_auto_takes_onnx_only_where_it_can_be_had(monkeypatch):
