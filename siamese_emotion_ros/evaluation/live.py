@@ -18,7 +18,7 @@ from siamese_emotion_ros.recognition.emotions import UNKNOWN
 
 FORMAT = "siamese_emotion_ros/live_evaluation/1"
 
-#: Answers that are kept, of nine hours at 30 a second; then the oldest go.
+#: Answers that are kept, of nine hours at 30 a second, and truths of a round; then the oldest go.
 MOST_ANSWERS = 1_000_000
 
 
@@ -55,9 +55,10 @@ class LiveEvaluation:
             self._classes: List[str] = []
             self._ids: Counter = Counter()
             self._first: Dict[int, int] = {}
-            self._labels: List[List[Tuple[int, str]]] = [[]]
-            self._truths: List[List[Tuple[int, Box, str]]] = [[]]
+            self._labels: List[Deque[Tuple[int, str]]] = [_kept()]
+            self._truths: List[Deque[Tuple[int, Box, str]]] = [_kept()]
             self._round = 0
+            self._forgotten = 0
             self._last: Optional[int] = None
             self._passed = False
 
@@ -81,6 +82,7 @@ class LiveEvaluation:
             self._ids[ids] += 1
             best = max(shares, key=lambda name: shares[name]) if shares else label
             self._answers.append(Answer(self._round, stamp, face_id, roi, label, best, confidence, latency))
+            self._forget_rounds_before(self._answers[0].round)
 
     def add_label(self, stamp: int, text: str) -> None:
         """From this stamp on every face shows `text`, until the next label."""
@@ -88,7 +90,7 @@ class LiveEvaluation:
             last = self._labels[-1][-1][0] if self._labels[-1] else stamp
             # A label of the same stamp is said again, unless later images were answered meanwhile: then a loop says it.
             if stamp < last or (stamp == last and self._passed):
-                self._labels.append([])
+                self._labels.append(_kept())
             self._passed = False
             self._labels[-1].append((stamp, text))
 
@@ -96,8 +98,18 @@ class LiveEvaluation:
         """The face in this box of the image with this stamp shows `text`."""
         with self._lock:
             if self._truths[-1] and stamp < self._truths[-1][-1][0]:
-                self._truths.append([])
+                self._truths.append(_kept())
             self._truths[-1].append((stamp, roi, text))
+
+    def _forget_rounds_before(self, number: int) -> None:
+        """Empty the truths of rounds of which no answer is kept; what was said last still holds afterwards."""
+        if number == self._forgotten:
+            return
+        for rounds in (self._labels, self._truths):
+            for past in rounds[: min(number, len(rounds) - 1)]:
+                past.clear()
+        self._first = {later: stamp for later, stamp in self._first.items() if later >= number}
+        self._forgotten = number
 
     def __len__(self) -> int:
         return len(self._answers)
@@ -113,10 +125,11 @@ class LiveEvaluation:
             rounds, ids, first = self._round + 1, sorted(self._ids.items()), dict(self._first)
             labels = [list(part) for part in self._labels]
             truths = [list(part) for part in self._truths]
-        by_round = [self._truth_of(number, labels, truths, first) for number in range(rounds)]
+        heard = sorted({answer.round for answer in answers})
+        by_round = {number: self._truth_of(number, labels, truths, first) for number in heard}
         true = [by_round[answer.round].label(answer.stamp, answer) for answer in answers]
         ignored: Counter = Counter()
-        for truth in by_round:
+        for truth in by_round.values():
             ignored.update(truth.ignored)
         known = [(answer, label) for answer, label in zip(answers, true) if label in classes]
         latencies = np.array([answer.latency for answer in answers], np.int64)
@@ -145,6 +158,10 @@ class LiveEvaluation:
             return Recorded(truths[number])
         # Whoever says a label once and is not played again is still believed in the next round.
         return Spoken(labels[min(number, len(labels) - 1)])
+
+
+def _kept() -> Deque[Any]:
+    return deque(maxlen=MOST_ANSWERS)
 
 
 def _figures(known: List[Tuple[Answer, str]], classes: Tuple[str, ...]) -> Dict[str, Any]:

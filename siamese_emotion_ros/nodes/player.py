@@ -108,8 +108,15 @@ class PlayerNode(StreamNode):
         if self.images.get_subscription_count() < settings.wait_for_subscribers:
             return f"waiting for {settings.wait_for_subscribers} subscriber(s)"
         faces = self.resolve_topic_name("faces")
-        if settings.wait_for_emotions and not any(
-            listener.node_name == "siamese_emotion" for listener in self.get_subscriptions_info_by_topic(faces)
-        ):
+        if settings.wait_for_emotions and not self._is_answered(faces):
             return f"waiting for siamese_emotion to listen to {faces}"
         return ""
+
+    def _is_answered(self, faces: str) -> bool:
+        """Whether a node that publishes `emotion` listens to `faces`: siamese_emotion, whatever its name is here."""
+        emotions = self.get_publishers_info_by_topic(self.resolve_topic_name("emotion"))
+        answering = {(publisher.node_namespace, publisher.node_name) for publisher in emotions}
+        return any(
+            (listener.node_namespace, listener.node_name) in answering
+            for listener in self.get_subscriptions_info_by_topic(faces)
+        )

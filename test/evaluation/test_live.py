@@ -82,6 +82,23 @@ def test_a_truth_that_comes_late_still_belongs_to_its_round(live):
     assert live.report()["top1"] == 0.5
 
 
+def test_what_is_kept_has_an_end(monkeypatch):
+    monkeypatch.setattr("siamese_emotion_ros.evaluation.live.MOST_ANSWERS", 6)
+    live = LiveEvaluation()
+    for _ in range(100):
+        for tenth in range(1, 4):
+            live.add_label(tenth * SECOND // 10, "happy")
+            live.add_truth(tenth * SECOND // 10, LEFT, "happiness")
+            answer(live, tenth, "happiness")
+    report = live.report()
+    assert (report["rounds"], report["answers"], report["n"], report["top1"]) == (100, 6, 6, 1.0)
+    for truths in (live._labels, live._truths):
+        assert len(truths) == 100 and sum(map(len, truths)) <= 9
+    for _ in range(20):
+        live.add_truth(SECOND, LEFT, "happiness")
+    assert len(live._truths[-1]) == 6
+
+
 def test_an_unknown_is_no_answer_and_counts_as_wrong(live):
     live.add_label(0, "sad")
     answer(live, 1, "unknown", shares={"happiness": 0.2, "sadness": 0.8})

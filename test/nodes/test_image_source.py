@@ -6,7 +6,7 @@ import pytest
 import rclpy
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile
 from sensor_msgs.msg import Image
-from siamese_emotion_ros.msg import FaceCropArray
+from siamese_emotion_ros.msg import EmotionStamped, FaceCropArray
 from std_msgs.msg import Bool
 
 from siamese_emotion_ros.faces.image_messages import image_from_message
@@ -98,13 +98,15 @@ def test_the_first_image_waits_for_subscribers(graph, folder):
     graph.until(lambda: len(first) == len(second) == 5, "both to get everything")
 
 
-def test_the_first_image_waits_for_siamese_emotion(graph, folder, play):
+@pytest.mark.parametrize("name", ["siamese_emotion", "renamed"])
+def test_the_first_image_waits_for_siamese_emotion_whatever_its_name(graph, folder, play, name):
     images, ended, node = play(folder, wait_for_emotions=True)
     graph.until(lambda: node.vitals.excuse.startswith("waiting for siamese_emotion to listen to /"), "its excuse")
     graph.listen(FaceCropArray, "faces")
     graph.until(lambda: graph.node.count_subscribers(graph.topic("faces")), "another who listens")
     assert not images
-    recogniser = rclpy.create_node("siamese_emotion", namespace=graph.namespace, context=graph.context)
+    recogniser = rclpy.create_node(name, namespace=graph.namespace, context=graph.context)
+    recogniser.create_publisher(EmotionStamped, "emotion", 10)
     recogniser.create_subscription(FaceCropArray, "faces", lambda _: None, 10)
     graph.until(lambda: has_ended(ended) and len(images) == 5, "all of it")
     recogniser.destroy_node()
