@@ -25,8 +25,12 @@ SHORTEST = 1e-12
 def onnx_model(network: QuantizedCompactNetwork, opset: int, faces: str, embeddings: str) -> bytes:
     """The serialised model, from input `faces` float32 [N, 1, S, S] to output `embeddings` float32 [N, D], any N."""
     graph = _Graph()
-    values = graph.add("QuantizeLinear", faces, graph.constant(1 / float(network.input_scale)), graph.zero(signed=True))
-    values = graph.convolution(network.stem, values, from_signed=True)
+    # Four channels at a quarter of the positions: ONNX Runtime gathers a patch channel by channel, and one at a time is
+    # slow (a twentieth of the network's time over faces of 48 pixels).
+    values = graph.add("SpaceToDepth", faces, blocksize=2)
+    unit = graph.constant(1 / float(network.input_scale))
+    values = graph.add("QuantizeLinear", values, unit, graph.zero(signed=True))
+    values = graph.convolution(_folded(network.stem), values, from_signed=True)
     for block in network.blocks:
         assert isinstance(block, QuantizedBlock)
         values = graph.block(block, values)
@@ -50,6 +54,16 @@ def onnx_model(network: QuantizedCompactNetwork, opset: int, faces: str, embeddi
     )
     onnx.checker.check_model(model)
     return model.SerializeToString()
+
+
+def _folded(stem: QuantizedConvolution) -> QuantizedConvolution:
+    """The 6x6 convolution of every second position of a face, as one 3x3 of the face folded 2x2."""
+    width = len(stem.weight)
+    folded = QuantizedConvolution(4, width, 3, 1, 1, signed=stem.signed)
+    # [out, row, row in the fold, column, column in the fold] -> [out, 4, row, column]
+    folded.weight = stem.weight.view(width, 3, 2, 3, 2).permute(0, 2, 4, 1, 3).reshape(width, 4, 3, 3)
+    folded.bias, folded.scale = stem.bias, stem.scale
+    return folded
 
 
 class _Graph:
