@@ -14,6 +14,9 @@ _FONT = cv2.FONT_HERSHEY_DUPLEX
 #: ragged.
 _OVERSAMPLING = 4
 
+#: No more letters of a text are drawn: whoever sends a label of a megabyte gets no picture of that size.
+LONGEST = 100
+
 #: Height of the font's capitals at scale 1, in pixels.
 _CAPITALS = 22
 
@@ -21,6 +24,7 @@ _CAPITALS = 22
 @lru_cache(maxsize=512)
 def text_mask(text: str, height: int) -> np.ndarray:
     """The coverage of `text`, uint8 [height, w], 0..255; `height` is a line's, from the ascenders to the descenders."""
+    text = text[:LONGEST]
     scale = 0.53 * height * _OVERSAMPLING / _CAPITALS
     # Strokes of less than about a pixel fade away, so small text is drawn bolder than it would be by scaling.
     thickness = max(3, round(scale * 1.15))
@@ -42,13 +46,16 @@ def text_width(text: str, height: int) -> int:
 
 def fitted(text: str, height: int, width: int) -> str:
     """`text`, or as much of it as fits into `width` pixels with two dots at its end; empty where not even they fit."""
-    if text_width(text, height) <= width:
-        return text
-    for length in range(len(text) - 1, -1, -1):
-        shortened = text[:length].rstrip() + ".."
-        if text_width(shortened, height) <= width:
-            return shortened
-    return ""
+    best = ""
+    least, most = 0, min(len(text), LONGEST)
+    while least <= most:  # the longest that fits is between them
+        length = (least + most + 1) // 2
+        candidate = text if length == len(text) else text[:length].rstrip() + ".."
+        if text_width(candidate, height) <= width:
+            best, least = candidate, length + 1
+        else:
+            most = length - 1
+    return best
 
 
 def draw_text(image: np.ndarray, text: str, x: int, y: int, height: int, color: Color) -> None:

@@ -49,22 +49,20 @@ def confusion_chart(counts: Sequence[Sequence[int]], true: Sequence[str], given:
 
 
 def curve_chart(
-    points: Sequence[Point], x_label: str, y_label: str, name: str, diagonal: str = "", mark: Optional[Point] = None,
-    mark_label: str = "", y_low: float = 0.0,
+    points: Sequence[Point], x_label: str, y_label: str, name: str, diagonal: bool = False,
+    mark: Optional[Point] = None, mark_label: str = "",
 ) -> str:
-    """A curve through points with both coordinates in 0..1; `diagonal` is "up", "down" or nothing, for comparison."""
-    parts = _axes(x_label, y_label, y_low)
+    """A curve through points with both coordinates in 0..1, over the rising diagonal for comparison if wanted."""
+    parts = _axes(x_label, y_label)
     if diagonal:
-        ends = [(0.0, 0.0), (1.0, 1.0)] if diagonal == "up" else [(0.0, 1.0), (1.0, 0.0)]
-        parts.append(_line(ends, "reference"))
-    scaled = [(x, (y - y_low) / (1 - y_low)) for x, y in points]
-    parts.append(_line(scaled, "curve"))
+        parts.append(_line([(0.0, 0.0), (1.0, 1.0)], "reference"))
+    parts.append(_line(points, "curve"))
     if mark is not None:
-        x, y = _place((mark[0], (mark[1] - y_low) / (1 - y_low)))
+        x, y = _place(mark)
         side = -1 if mark[0] > 0.5 else 1
         parts.append(_tag("circle", cx=x, cy=y, r=4.5, class_="mark"))
         # Below the part of the curve that the label stretches over, which a letter of this size takes 7 pixels of.
-        near = [place[1] for place in map(_place, scaled) if 0 <= side * (place[0] - x) <= 7 * len(mark_label)]
+        near = [place[1] for place in map(_place, points) if 0 <= side * (place[0] - x) <= 7 * len(mark_label)]
         below = max([y, *near]) if side < 0 else y
         parts.append(_text(x + side * 9, below + 16, mark_label, "end" if side < 0 else "start", "small"))
     return _chart(parts, name)
@@ -72,7 +70,7 @@ def curve_chart(
 
 def reliability_chart(bins: Sequence[Dict[str, Any]]) -> str:
     """Accuracy (height) of the faces in each bin of confidence (place); a bar's strength is its share of the faces."""
-    parts = _axes("confidence", "share that is right", 0.0)
+    parts = _axes("confidence", "share that is right")
     most = max((entry["n"] for entry in bins), default=1)
     for entry in bins:
         x, y = _place((entry["low"], entry["accuracy"]))
@@ -134,7 +132,7 @@ def _round_step(least: float) -> float:
     return float(next(factor * power for factor in (1, 2, 5, 10) if factor * power >= least * (1 - 1e-9)))
 
 
-def _axes(x_label: str, y_label: str, y_low: float) -> List[str]:
+def _axes(x_label: str, y_label: str) -> List[str]:
     parts = [_tag("rect", x=LEFT, y=TOP, width=SIDE, height=SIDE, class_="frame")]
     for step in range(5):
         at = step / 4
@@ -142,7 +140,7 @@ def _axes(x_label: str, y_label: str, y_low: float) -> List[str]:
         parts.append(_line([(at, 0.0), (at, 1.0)], "grid"))
         parts.append(_line([(0.0, at), (1.0, at)], "grid"))
         parts.append(_text(x, TOP + SIDE + 15, _percent(at), "middle", "tiny"))
-        parts.append(_text(LEFT - 6, y + 4, _percent(y_low + at * (1 - y_low)), "end", "tiny"))
+        parts.append(_text(LEFT - 6, y + 4, _percent(at), "end", "tiny"))
     parts.append(_text(LEFT + SIDE / 2, TOP + SIDE + 34, x_label, "middle", "small"))
     middle = TOP + SIDE / 2
     parts.append(_tag("text", escape(y_label), x=10, y=middle, text_anchor="middle", class_="small",

@@ -13,6 +13,7 @@ from siamese_emotion_ros.evaluation.answers import Answers
 from siamese_emotion_ros.evaluation.bag_observations import milliseconds
 from siamese_emotion_ros.evaluation.bag_truth import Intervals, Recorded, Spoken, Truth, read_intervals
 from siamese_emotion_ros.evaluation.measurement import describe
+from siamese_emotion_ros.faces.continuity import Continuity
 from siamese_emotion_ros.faces.geometry import Box
 from siamese_emotion_ros.recognition.emotions import UNKNOWN
 
@@ -38,8 +39,8 @@ class Answer(NamedTuple):
 class LiveEvaluation:
     """Gathers answers and truths from any thread; `report` holds the one against the other.
 
-    What belongs together has the same stamp, or lies between two stamps, of the same round. The rounds of answers and
-    of truths are counted apart, as the two come in whatever order.
+    What belongs together has the same stamp, or lies between two stamps, of the same round. The rounds of answers, of
+    truths and of images are counted apart, as they come in whatever order.
     """
 
     def __init__(self, intervals: Optional[Path] = None) -> None:
@@ -55,11 +56,12 @@ class LiveEvaluation:
             self._classes: List[str] = []
             self._ids: Counter = Counter()
             self._first: Dict[int, int] = {}
+            self._first_images: List[int] = []
             self._labels: List[Deque[Tuple[int, str]]] = [_kept()]
             self._truths: List[Deque[Tuple[int, Box, str]]] = [_kept()]
             self._round = 0
             self._forgotten = 0
-            self._last: Optional[int] = None
+            self._answered, self._told, self._seen = Continuity(), Continuity(), Continuity()
             self._passed = False
 
     def add_answer(
@@ -71,9 +73,8 @@ class LiveEvaluation:
         `ids` are model_id and gallery_id.
         """
         with self._lock:
-            if self._last is not None and stamp < self._last:
+            if _jumped_back(self._answered, stamp):
                 self._round += 1
-            self._last = stamp
             self._passed |= bool(self._labels[-1]) and stamp > self._labels[-1][-1][0]
             self._first.setdefault(self._round, stamp)
             for name in shares:
@@ -97,9 +98,15 @@ class LiveEvaluation:
     def add_truth(self, stamp: int, roi: Box, text: str) -> None:
         """The face in this box of the image with this stamp shows `text`."""
         with self._lock:
-            if self._truths[-1] and stamp < self._truths[-1][-1][0]:
+            if _jumped_back(self._told, stamp):
                 self._truths.append(_kept())
             self._truths[-1].append((stamp, roi, text))
+
+    def add_image(self, stamp: int) -> None:
+        """There was an image with this stamp, with faces or without: the first of a round is where intervals begin."""
+        with self._lock:
+            if _jumped_back(self._seen, stamp) or not self._first_images:
+                self._first_images.append(stamp)
 
     def _forget_rounds_before(self, number: int) -> None:
         """Empty the truths of rounds of which no answer is kept; what was said last still holds afterwards."""
@@ -122,7 +129,8 @@ class LiveEvaluation:
         """
         with self._lock:
             answers, classes = list(self._answers), tuple(self._classes)
-            rounds, ids, first = self._round + 1, sorted(self._ids.items()), dict(self._first)
+            rounds, ids = self._round + 1, sorted(self._ids.items())
+            first = {number: self._beginning(number) for number in self._first}
             labels = [list(part) for part in self._labels]
             truths = [list(part) for part in self._truths]
         heard = sorted({answer.round for answer in answers})
@@ -148,16 +156,27 @@ class LiveEvaluation:
             ],
         }
 
+    def _beginning(self, number: int) -> int:
+        """The stamp of a round's first image; of its first answer where no images were told of."""
+        answered = self._first[number]
+        return min(answered, self._first_images[number]) if number < len(self._first_images) else answered
+
     def _truth_of(
         self, number: int, labels: List[List[Tuple[int, str]]], truths: List[List[Tuple[int, Box, str]]],
         first: Dict[int, int],
     ) -> Truth:
         if self._intervals is not None:
-            return Intervals(read_intervals(self._intervals, first.get(number, 0)))
+            return Intervals(read_intervals(self._intervals, first[number]))
         if number < len(truths) and truths[number]:
             return Recorded(truths[number])
         # Whoever says a label once and is not played again is still believed in the next round.
         return Spoken(labels[min(number, len(labels) - 1)])
+
+
+def _jumped_back(stream: Continuity, stamp: int) -> bool:
+    """Whether a new round begins; an image that was overtaken on its way begins none."""
+    broken = stream.broken(stamp)
+    return broken is not None and broken.seconds < 0
 
 
 def _kept() -> Deque[Any]:

@@ -92,7 +92,7 @@ def _pictures(measurement: Measurement, report: Mapping[str, Any], seed: int) ->
         rate = pairs["equal_error_rate"]
         pictures["roc"] = charts.curve_chart(
             list(zip(pairs["roc"]["false_accept"], pairs["roc"]["true_accept"])), "different pairs taken for same",
-            "same pairs taken for same", "ROC", "up", (rate, 1 - rate), f"equal error {percent(rate)}",
+            "same pairs taken for same", "ROC", True, (rate, 1 - rate), f"equal error {percent(rate)}",
         )
     if report["unknown_curve"] is not None:
         at = None if report["threshold"] is None or not report["coverage"] else (

@@ -12,7 +12,7 @@ from siamese_emotion_ros.evaluation.bag_truth import read_intervals
 from siamese_emotion_ros.evaluation.live import LiveEvaluation
 from siamese_emotion_ros.evaluation.report import write_report
 from siamese_emotion_ros.faces.geometry import Box
-from siamese_emotion_ros.msg import EmotionStamped
+from siamese_emotion_ros.msg import EmotionStamped, FaceCropArray
 from siamese_emotion_ros.nodes.conversions import nanoseconds
 from siamese_emotion_ros.nodes.folders import place_of
 from siamese_emotion_ros.nodes.lifecycle import AUTOSTART, REFUSALS, StreamNode, result_qos, run
@@ -61,6 +61,8 @@ class EmotionEvaluator(StreamNode):
         # Every answer counts, so nothing is thinned: the callbacks only append.
         self._heard = [self.subscription(EmotionStamped, "emotion", result_qos(depth=1000), self._hear)]
         if settings.truth_file:
+            # Times count from the first image, which need not show a face; `faces` tells of every one.
+            self._heard.append(self.subscription(FaceCropArray, "faces", result_qos(depth=1000), self._hear_image))
             return
         if settings.truth_type == "emotion":
             listen = self.subscription(EmotionStamped, "truth", result_qos(depth=1000), self._hear_truth)
@@ -102,6 +104,9 @@ class EmotionEvaluator(StreamNode):
             dict(zip(message.classes, message.class_scores)), latency, (message.model_id, message.gallery_id),
         )
         self.vitals.gave(latency)
+
+    def _hear_image(self, message: FaceCropArray) -> None:
+        self._evaluation.add_image(nanoseconds(message.header.stamp))
 
     def _hear_truth(self, message: EmotionStamped) -> None:
         self._evaluation.add_truth(nanoseconds(message.header.stamp), _box(message.roi), message.label)

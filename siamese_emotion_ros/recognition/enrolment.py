@@ -163,7 +163,9 @@ def remove(
         raise ValueError("neither names nor a label: say which anchors, such as names ['enrolled/*']")
     if label and label not in gallery.classes:
         raise ValueError(f"the gallery has no {label!r}: it knows {', '.join(gallery.classes)}")
-    fits = np.array([any(fnmatchcase(name, pattern) for pattern in patterns or ("*",)) for name in gallery.names])
+    # To fnmatch brackets have a meaning, too.
+    known = [pattern.replace("[", "[[]") for pattern in patterns] or ["*"]
+    fits = np.array([any(fnmatchcase(name, pattern) for pattern in known) for name in gallery.names])
     if label:
         fits &= gallery.labels == gallery.classes.index(label)
     if fits.all():
@@ -210,7 +212,7 @@ def _alike(embeddings: np.ndarray, agreement: float, spacing: float) -> np.ndarr
     """bool [M]: which of the embeddings are not too far from the one in their middle (their medoid)."""
     if len(embeddings) < 3:  # of two that differ nobody knows which is the odd one
         return np.ones(len(embeddings), bool)
-    distances = np.linalg.norm(embeddings[:, None] - embeddings[None], axis=2)
+    distances = np.stack([np.linalg.norm(embeddings - row, axis=1) for row in embeddings])
     from_middle = distances[distances.sum(axis=1).argmin()]
     usual = float(np.median(from_middle[from_middle > 0])) if (from_middle > 0).any() else 0.0
     return from_middle <= max(agreement * usual, spacing)

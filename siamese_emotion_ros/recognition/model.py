@@ -149,12 +149,12 @@ class EmbeddingModel:
         shares: np.ndarray = np.exp(logits - logits.max(axis=1, keepdims=True))
         return shares / shares.sum(axis=1, keepdims=True)
 
-    def warm_up(self, batch: int = 1) -> None:
+    def warm_up(self) -> None:
         """Run twice on noise, so that the first real face does not wait for allocations and kernel choice.
 
         ArtifactError for a network that computes with finite weights what is not finite: its answers would be chance.
         """
-        noise = np.random.default_rng(0).standard_normal((batch, 1, *[self.spec.input_size] * 2), np.float32)
+        noise = np.random.default_rng(0).standard_normal((1, 1, *[self.spec.input_size] * 2), np.float32)
         for _ in range(2):
             embeddings = self.embed_preprocessed(noise)
         if not np.isfinite(embeddings).all():

@@ -1,7 +1,7 @@
 """From a face image to the network's input: grayscale, bicubic resize, scaling."""
 from __future__ import annotations
 
-from typing import Optional, Sequence, Union
+from typing import Sequence, Union
 
 import cv2
 import numpy as np
@@ -32,21 +32,18 @@ def to_gray(image: np.ndarray) -> np.ndarray:
     raise ValueError(f"a face has shape {image.shape}: expected [H, W] gray or [H, W, 3] BGR")
 
 
-def preprocess(
-    faces: Faces, input_size: int, scaling: str, out: Optional[np.ndarray] = None
-) -> np.ndarray:
+def preprocess(faces: Faces, input_size: int, scaling: str) -> np.ndarray:
     """The network's input for a sequence of uint8 faces of any size.
 
     Each face becomes gray, `input_size` square by bicubic interpolation (as in the paper), and is scaled as SCALINGS
-    says. Returns float32 [N, 1, input_size, input_size]; written into the first N rows of `out` when it is given.
+    says. Returns float32 [N, 1, input_size, input_size].
     """
     if scaling not in SCALINGS:
         raise ValueError(f"unknown scaling {scaling!r}: expected one of {', '.join(SCALINGS)}")
-    if out is None:
-        out = np.empty((len(faces), 1, input_size, input_size), np.float32)
+    out = np.empty((len(faces), 1, input_size, input_size), np.float32)
     for row, face in enumerate(faces):
         _scale(resize(to_gray(face), input_size), scaling, out[row, 0])
-    return out[: len(faces)]
+    return out
 
 
 def resize(gray: np.ndarray, size: int) -> np.ndarray:

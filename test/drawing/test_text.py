@@ -23,6 +23,12 @@ def test_text_that_fits_is_left_alone_and_longer_text_keeps_its_start():
     assert "happiness".startswith(cut[:-2])
 
 
+def test_of_an_endless_text_only_the_beginning_is_drawn():
+    endless = "anger and " * 100_000
+    assert fitted(endless, 14, 100_000).startswith("anger and anger") and fitted(endless, 14, 100_000).endswith("..")
+    assert text_width(endless, 14) < 2000
+
+
 def test_letters_with_descenders_and_capitals_are_whole():
     for height in (10, 14, 22, 30):
         mask = text_mask("Agy%", height)

@@ -9,6 +9,8 @@ from siamese_emotion_ros.evaluation.live import LiveEvaluation
 from siamese_emotion_ros.faces.geometry import Box
 
 SECOND = 1_000_000_000
+#: Tenths of a second of a round's answers; from the last back to the first is no longer an overtaken image.
+ROUND = range(1, 12, 5)
 LEFT, RIGHT = Box(0, 0, 50, 50), Box(200, 0, 50, 50)
 
 
@@ -55,7 +57,7 @@ def test_faces_are_told_apart_by_their_boxes(live):
 def test_a_loop_counts_every_round_with_its_own_truth(live):
     for truth in ("happy", "sad", "happy"):
         live.add_label(0, truth)
-        for tenth in range(1, 4):
+        for tenth in ROUND:
             answer(live, tenth, "happiness")
     report = live.report()
     assert (report["rounds"], report["n"]) == (3, 9)
@@ -74,10 +76,10 @@ def test_a_label_that_is_said_again_while_time_stands_still_begins_no_round(live
 
 def test_a_truth_that_comes_late_still_belongs_to_its_round(live):
     for _ in range(2):
-        for tenth in range(1, 4):
+        for tenth in ROUND:
             answer(live, tenth, "happiness")
     for truth in ("happiness", "sadness"):
-        for tenth in range(1, 4):
+        for tenth in ROUND:
             live.add_truth(tenth * SECOND // 10, LEFT, truth)
     assert live.report()["top1"] == 0.5
 
@@ -86,7 +88,7 @@ def test_what_is_kept_has_an_end(monkeypatch):
     monkeypatch.setattr("siamese_emotion_ros.evaluation.live.MOST_ANSWERS", 6)
     live = LiveEvaluation()
     for _ in range(100):
-        for tenth in range(1, 4):
+        for tenth in ROUND:
             live.add_label(tenth * SECOND // 10, "happy")
             live.add_truth(tenth * SECOND // 10, LEFT, "happiness")
             answer(live, tenth, "happiness")
@@ -134,6 +136,33 @@ def test_intervals_count_from_the_first_image_of_each_round(tmp_path):
             answer(live, tenth, "happiness")
     report = live.report()
     assert (report["n"], report["top1"], report["rounds"]) == (6, 1.0, 2)
+
+
+def test_intervals_count_from_images_without_a_face_too(tmp_path):
+    truth = tmp_path / "truth.csv"
+    truth.write_text("start,end,label\n0,5,sadness\n5,10,happiness\n")
+    live = LiveEvaluation(truth)
+    for _ in range(2):
+        for tenth in range(1000, 1100):
+            live.add_image(tenth * SECOND // 10)
+            if tenth >= 1030:
+                answer(live, tenth, "sadness" if tenth < 1050 else "happiness")
+    report = live.report()
+    assert (report["n"], report["top1"], report["rounds"]) == (140, 1.0, 2)
+
+
+@pytest.mark.parametrize("told", ["intervals", "messages"])
+def test_an_image_that_was_overtaken_begins_no_round(tmp_path, told):
+    truth = tmp_path / "truth.csv"
+    truth.write_text("start,end,label\n0,3,sadness\n3,10,happiness\n")
+    live = LiveEvaluation(truth if told == "intervals" else None)
+    for tenth in (*range(10), 11, 10, *range(12, 50)):
+        label = "sadness" if tenth < 30 else "happiness"
+        live.add_truth(tenth * SECOND // 10, LEFT, label)
+        live.add_image(tenth * SECOND // 10)
+        answer(live, tenth, label)
+    report = live.report()
+    assert (report["n"], report["top1"], report["rounds"]) == (50, 1.0, 1)
 
 
 def test_nothing_heard_is_a_report_too_and_reset_forgets(live):

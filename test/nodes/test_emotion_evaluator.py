@@ -4,7 +4,7 @@ import pytest
 from rclpy.qos import QoSProfile, QoSReliabilityPolicy
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import RegionOfInterest
-from siamese_emotion_ros.msg import EmotionStamped
+from siamese_emotion_ros.msg import EmotionStamped, FaceCropArray
 from std_msgs.msg import Header, String
 from std_srvs.srv import Trigger
 
@@ -74,7 +74,7 @@ def test_a_loop_with_the_recordings_clock_is_evaluated_round_by_round(graph):
 
         graph.until(told, "the time of the recording")
         evaluated.truths.publish(String(data=truth))
-        for tenth in range(1, 4):
+        for tenth in range(1, 12, 5):
             evaluated.emotions.publish(emotion(tenth, "happiness"))
         evaluated.heard(3 * number)
         tick.clock.sec = 1001
@@ -87,10 +87,14 @@ def test_a_loop_with_the_recordings_clock_is_evaluated_round_by_round(graph):
 def test_a_file_is_a_truth_too(graph, tmp_path):
     (tmp_path / "truth.csv").write_text("start,end,label\n0,0.15,happiness\n0.15,1,sadness\n")
     evaluated = Evaluated(graph, "emotion", truth_file=str(tmp_path / "truth.csv"))
-    for tenth in range(4):
+    images = graph.publisher(FaceCropArray, "faces", 100)
+    graph.until(lambda: images.get_subscription_count() == 1, "a listener to the images")
+    images.publish(FaceCropArray(header=emotion(-2, "").header))  # nobody is there yet
+    graph.until(lambda: evaluated.node._evaluation._first_images, "the first image")
+    for tenth in range(-1, 3):
         evaluated.emotions.publish(emotion(tenth, "happiness"))
     evaluated.heard(4)
-    assert "4 of 4 answers have a truth: top-1 50.0%" in evaluated.ask().message
+    assert "4 of 4 answers have a truth: top-1 25.0%" in evaluated.ask().message
 
 
 def test_a_truth_file_that_is_spoilt_meanwhile_costs_the_report_and_not_what_was_heard(graph, log, tmp_path):

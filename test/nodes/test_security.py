@@ -58,6 +58,8 @@ def ways(artifacts, tmp_path, bag_making, portrait):
     """name -> [(parameters, a topic that comes with them)]: together they have a node do all that it may."""
     import cv2
 
+    truth = tmp_path / "truth.csv"
+    truth.write_text("start,end,label\n0,1,happiness\n")
     image = tmp_path / "image.png"
     cv2.imwrite(str(image), portrait)
     bag = bag_making.pictures_bag(tmp_path / "bag", [portrait])
@@ -73,7 +75,7 @@ def ways(artifacts, tmp_path, bag_making, portrait):
         "bag_player": [({"bag": str(bag), "bag_dir": str(tmp_path), "clock_rate": 10.0, "wait_for_subscribers": 9},
                         "/clock"),
                        ({"bag": str(compressed), "decompress": False}, "image_raw/compressed")],
-        "emotion_evaluator": [({}, "truth")],
+        "emotion_evaluator": [({}, "truth"), ({"truth_file": str(truth)}, "faces")],
     }
 
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -147,6 +149,12 @@ def test_anchors_are_removed_by_name_and_label(model, gallery, textures):
     less, removed = remove(gallery, ["face?"], "happiness")
     assert removed == 3 and set(gallery.names) - set(less.names) == {"face1", "face4", "face7"}
     assert remove(gallery, ["nobody"])[1] == 0
+
+
+def test_only_stars_and_question_marks_stand_for_more_than_themselves(gallery):
+    names = ("img[12].png", "img1.png", "img2.png", *gallery.names[3:])
+    less, removed = remove(replace(gallery, names=names), ["img[12]*"])
+    assert removed == 1 and less.names == names[1:]
 
 
 def test_a_class_goes_only_when_that_is_wanted_and_takes_nobody_along(gallery):

@@ -51,13 +51,6 @@ def test_colour_becomes_gray_and_gray_is_not_copied():
     assert to_gray(gray) is gray and np.shares_memory(to_gray(gray[:, :, None]), gray)
 
 
-def test_the_given_buffer_is_written():
-    out = np.full((4, 1, 48, 48), 9.0, np.float32)
-    result = preprocess([np.zeros((10, 10), np.uint8)] * 2, 48, "unit", out)
-    assert np.shares_memory(result, out) and len(result) == 2
-    assert not out[:2].any() and (out[2:] == 9).all()
-
-
 @pytest.mark.parametrize(
     "face", [np.zeros((0, 5), np.uint8), np.zeros((5, 5), np.float32), np.zeros((5, 5, 4), np.uint8)]
 )

@@ -9,7 +9,7 @@ import pytest
 from siamese_emotion_ros.recognition.calibration import threshold_keeping
 from siamese_emotion_ros.recognition.condensation import condense
 from siamese_emotion_ros.recognition.emotions import UNKNOWN
-from siamese_emotion_ros.recognition.gallery import Gallery, reembed
+from siamese_emotion_ros.recognition.gallery import Gallery, build_gallery, reembed
 from siamese_emotion_ros.recognition.model import FACES_AT_ONCE, EmbeddingModel, choose_device
 from siamese_emotion_ros.recognition.recognizer import Recognizer, Settings
 
@@ -36,6 +36,13 @@ def test_each_anchor_face_is_its_own_nearest_neighbor(model, gallery, faces):
     for index, result in enumerate(Recognizer(model, gallery).recognize(anchors_as_stored)):
         assert result.neighbor_names[0] == f"face{index}"
         assert result.neighbor_distances[0] == pytest.approx(0, abs=0.05 * result.neighbor_distances[-1] + 1e-4)
+
+
+@pytest.mark.parametrize("image_size", [32, 48, 64])
+def test_a_gallery_with_images_has_the_embeddings_of_these_images(model, faces, image_size):
+    labels, names = np.arange(len(faces)) % 3, [str(index) for index in range(len(faces))]
+    built = build_gallery(model, faces, labels, CLASSES, names, k=3, image_size=image_size)
+    assert reembed(built, model).fingerprint == built.fingerprint
 
 
 def test_a_result_is_consistent_with_itself(model, gallery, faces):
