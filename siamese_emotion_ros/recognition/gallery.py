@@ -167,8 +167,9 @@ def build_gallery(
     images = None if image_size is None else np.stack([resize(to_gray(face), image_size) for face in faces])
     return Gallery(
         # Faces as they are kept, so that they have the same embeddings whenever they are embedded again.
-        embeddings=embed_faces(model, faces if images is None else images, progress), labels=np.asarray(labels, np.int64), classes=tuple(classes),
-        names=tuple(names), model_fingerprint=model.fingerprint, k=k, threshold=threshold, images=images,
+        embeddings=embed_faces(model, faces if images is None else images, progress),
+        labels=np.asarray(labels, np.int64), classes=tuple(classes), names=tuple(names),
+        model_fingerprint=model.fingerprint, k=k, threshold=threshold, images=images,
     )
 
 

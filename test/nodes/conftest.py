@@ -281,6 +281,9 @@ def graph():
     graph.close()
 
 
+another_graph = graph
+
+
 @pytest.fixture
 def log(graph):
     """All log lines of the graph's nodes: (level, text)."""
