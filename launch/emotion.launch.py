@@ -5,7 +5,7 @@
     ros2 launch siamese_emotion_ros emotion.launch.py source:=~/bags/party
     ros2 launch siamese_emotion_ros emotion.launch.py --show-args
 """
-from pathlib import Path
+import os
 
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.substitutions import LaunchConfiguration
@@ -66,7 +66,9 @@ def generate_launch_description():
 def start_nodes(context):
     """The nodes that the arguments ask for, each with the parameters that the arguments set."""
     given = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
-    params_file = given["params_file"] or shipped_file(PARAMS_FILE)
+    params_file = os.path.expanduser(given["params_file"] or shipped_file(PARAMS_FILE))
+    if not os.path.isfile(params_file):  # launch_ros would start the nodes without it
+        raise ValueError(f"params_file:={params_file}: no such file")
     parameters = {
         parameter: value_of(name, given[name])
         for name, (_, _, _, parameter) in ARGUMENTS.items() if parameter and given[name]
@@ -81,7 +83,7 @@ def start_nodes(context):
         player_parameters.update(recording_parameters(given, player_parameters.pop("source")))
     elif given["source"] and given["transport"] == "compressed":
         raise ValueError(f"source:={given['source']} is published raw: leave transport:=compressed out")
-    elif given["source"] and not is_webcam(given["source"]):
+    elif given["source"] and has_beginning(given["source"]):
         player_parameters.update(FROM_ITS_BEGINNING)
 
     def node(executable, parameters, arguments=()):
@@ -123,18 +125,17 @@ def heard_reliably(context, given):
     return {f"qos_overrides.{topic}{transport}.subscription.reliability": "reliable"}
 
 
-def is_webcam(source):
-    """Whether a source has no beginning to be missed."""
-    from siamese_emotion_ros.nodes.sources import webcam_index
-
-    return webcam_index(source) is not None
+def has_beginning(source):
+    """Whether a source has a beginning to be missed: a file or folder, no webcam."""
+    path = os.path.expanduser(source)
+    return os.path.isfile(path) or os.path.isdir(path)
 
 
 def is_recording(source):
     """Whether a source is a rosbag2 recording."""
     from siamese_emotion_ros.bags.reading import is_bag
 
-    return bool(source) and is_bag(Path(source).expanduser())
+    return bool(source) and is_bag(os.path.expanduser(source))
 
 
 def recording_parameters(given, bag):
@@ -153,7 +154,7 @@ def check_compressed(bag, image):
     from siamese_emotion_ros.bags.decoding import COMPRESSED_IMAGE, choose_image_topic
     from siamese_emotion_ros.bags.reading import Bag
 
-    with Bag(Path(bag).expanduser()) as recording:
+    with Bag(bag) as recording:
         topic = choose_image_topic(recording, image)
     if topic.type != COMPRESSED_IMAGE:
         raise ValueError(f"source:={bag} has {topic.name} raw: leave transport:=compressed out")

@@ -1,6 +1,7 @@
 """Reads a rosbag2 recording, whole or damaged: its topics, and its messages as far as they can be read."""
 from __future__ import annotations
 
+import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,7 +54,7 @@ class Bag:
         except ModuleNotFoundError as error:
             raise BagError(f"{error.name} is not installed: pip install 'siamese_emotion_ros[bags]'") from error
         limit_chunks()
-        self.path = Path(path)
+        self.path = Path(os.path.expanduser(path))
         self.damage: List[str] = []
         self._reader: Any = None
         self._salvaged: Optional[SalvagedBag] = None
@@ -158,7 +159,7 @@ STORAGE_SUFFIXES = (".db3", ".mcap", ".db3.zstd", ".mcap.zstd")
 
 def is_bag(path: Union[str, Path]) -> bool:
     """Whether a path looks like a rosbag2 recording: a folder with storage files in it, or one such file."""
-    return bool(_storage_files(Path(path)))
+    return bool(_storage_files(Path(os.path.expanduser(path))))
 
 
 def _storage_files(path: Path) -> List[Path]:

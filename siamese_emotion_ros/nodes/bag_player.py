@@ -5,7 +5,6 @@ import importlib
 import sys
 import time
 from itertools import islice
-from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional
 
 import numpy as np
@@ -64,7 +63,7 @@ class BagPlayer(PlayerNode):
         """Open the recording and offer its topics."""
         if not settings.bag.strip():
             raise BagError("bag is empty: set it to the folder of a rosbag2 recording")
-        self._bag = Bag(Path(settings.bag).expanduser())
+        self._bag = Bag(settings.bag)
         for sentence in self._bag.damage:
             self.get_logger().warning(sentence)
         self._image = choose_image_topic(self._bag, settings.image or None)

@@ -183,7 +183,7 @@ def main(args: Optional[List[str]] = None) -> int:
 
 def run_demo(options: argparse.Namespace, console: Console) -> Dict[str, Any]:
     """Start source and pipeline, listen until the source ends or the user says so, and return the summary."""
-    from_bag = is_bag(Path(options.source).expanduser())
+    from_bag = is_bag(options.source)
     player = "bag_player" if from_bag else "image_source"
     source = RecordedImages(options.source, options.image or None) if from_bag else open_source(options.source)
     frame = source.read()

@@ -1,6 +1,7 @@
 """emotion_evaluator: holds `emotion` against a truth while both flow, and reports when asked and at the end."""
 from __future__ import annotations
 
+import math
 import os
 import sys
 from typing import Any, Dict, List, Optional
@@ -17,6 +18,7 @@ from siamese_emotion_ros.nodes.conversions import nanoseconds
 from siamese_emotion_ros.nodes.folders import place_of
 from siamese_emotion_ros.nodes.lifecycle import AUTOSTART, REFUSALS, StreamNode, result_qos, run
 from siamese_emotion_ros.nodes.parameters import START, UNCONFIGURED, Change, ParameterTable, Spec
+from siamese_emotion_ros.recognition.emotions import UNKNOWN
 
 #: The file in output_dir.
 REPORT = "emotion_evaluation.json"
@@ -98,10 +100,18 @@ class EmotionEvaluator(StreamNode):
 
     def _hear(self, message: EmotionStamped) -> None:
         self.vitals.took()
+        shares = dict(zip(message.classes, message.class_scores))
+        known = message.label in shares or (message.label == UNKNOWN and shares)
+        if not (known and math.isfinite(message.confidence)):
+            self.stream_failed(ValueError(
+                f"an answer says {message.label[:40]!r} of {', '.join(shares)[:80] or 'no classes'} with confidence "
+                f"{message.confidence:g}: left out"
+            ))
+            return
         latency = nanoseconds(message.latency)
         self._evaluation.add_answer(
             nanoseconds(message.header.stamp), message.face_id, _box(message.roi), message.label, message.confidence,
-            dict(zip(message.classes, message.class_scores)), latency, (message.model_id, message.gallery_id),
+            shares, latency, (message.model_id, message.gallery_id),
         )
         self.vitals.gave(latency)
 

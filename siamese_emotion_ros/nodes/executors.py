@@ -4,16 +4,19 @@ from __future__ import annotations
 import threading
 from typing import Any, List, Optional, Type
 
-from rclpy.callback_groups import CallbackGroup, MutuallyExclusiveCallbackGroup
+from rclpy.callback_groups import CallbackGroup, ReentrantCallbackGroup
 from rclpy.context import Context
 from rclpy.executors import Executor, ExternalShutdownException, ShutdownException, SingleThreadedExecutor
 
+# Each group has one thread, so its callbacks exclude each other anyway. In Humble a group that says so itself stays
+# locked for good when a subscription is destroyed after its message has come and before it is taken (rclpy 1147).
 
-class FramesGroup(MutuallyExclusiveCallbackGroup):
+
+class FramesGroup(ReentrantCallbackGroup):
     """A callback group for frames: they have an executor of their own and do not wait behind a parameter callback."""
 
 
-class PatientGroup(MutuallyExclusiveCallbackGroup):
+class PatientGroup(ReentrantCallbackGroup):
     """A callback group for services that wait for frames: parameters and transitions do not wait behind them."""
 
 

@@ -175,11 +175,13 @@ def test_the_mirror_for_ros4hri_is_started_on_request():
 
 
 @with_launch
-def test_a_source_is_started_with_what_concerns_it():
-    nodes = described(source="clip.mp4", loop="true", autostart="false", use_sim_time="true", model="m")
+def test_a_source_is_started_with_what_concerns_it(tmp_path):
+    clip = str(tmp_path / "clip.mp4")
+    Path(clip).touch()
+    nodes = described(source=clip, loop="true", autostart="false", use_sim_time="true", model="m")
     assert list(nodes) == ["image_source", "emotion_pipeline"]
     assert nodes["image_source"]["parameters"] == {
-        "source": "clip.mp4", "loop": True, "autostart": False, "use_sim_time": True, **FROM_ITS_BEGINNING
+        "source": clip, "loop": True, "autostart": False, "use_sim_time": True, **FROM_ITS_BEGINNING
     }
     assert nodes["emotion_pipeline"]["parameters"] == {
         "model_path": "m", "autostart": False, "use_sim_time": True, **reliably("/image_raw")
@@ -251,13 +253,15 @@ def test_of_a_recording_the_topic_transport_and_clock_may_be_chosen(tmp_path, ba
 
 @with_launch
 @pytest.mark.parametrize("composed", ["true", "false"])
-def test_every_other_argument_reaches_every_node(composed):
+def test_every_other_argument_reaches_every_node(composed, tmp_path):
+    mine = tmp_path / "my.yaml"
+    mine.write_text("/**:\n  ros__parameters: {}\n")
     nodes = described(
         composed=composed, image="/camera/color", transport="compressed", device="cpu", model="m", gallery="g",
-        artifact_dirs="/a:/b", params_file="/my.yaml", namespace="robot", log_level="debug",
+        artifact_dirs="/a:/b", params_file=str(mine), namespace="robot", log_level="debug",
     )
     for node in nodes.values():
-        assert node["file"] == "/my.yaml"
+        assert node["file"] == str(mine)
         assert node["parameters"] == {
             "image_transport": "compressed", "device": "cpu", "model_path": "m", "gallery_path": "g",
             "artifact_dirs": ("/a", "/b"),
@@ -265,6 +269,23 @@ def test_every_other_argument_reaches_every_node(composed):
         assert node["remappings"] == [("image_raw", "/camera/color")]
         assert node["namespace"] == "robot"
         assert node["arguments"][-2:] == ["--log-level", "debug"]
+
+
+@with_launch
+def test_a_parameter_file_is_found_at_home_or_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(ValueError, match="params_file:=.*/my.yaml: no such file"):
+        described(params_file="~/my.yaml")
+    (tmp_path / "my.yaml").write_text("/**:\n  ros__parameters: {}\n")
+    assert described(params_file="~/my.yaml")["emotion_pipeline"]["file"] == str(tmp_path / "my.yaml")
+
+
+@with_launch
+def test_nothing_but_the_description_comes_of_it(tmp_path, picture):
+    before = dict(os.environ)
+    for source in ("0", "/dev/video0", str(tmp_path), "none.mp4"):
+        described(source=source)
+    assert dict(os.environ) == before
 
 
 @with_launch

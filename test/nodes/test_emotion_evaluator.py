@@ -113,6 +113,24 @@ def test_a_truth_file_that_is_spoilt_meanwhile_costs_the_report_and_not_what_was
     assert "1 of 1 answers have a truth" in evaluated.ask().message
 
 
+@pytest.mark.parametrize("odd", [
+    {"label": "joy"}, {"confidence": float("nan")}, {"label": "unknown", "classes": [], "class_scores": []},
+    {"class_scores": [1.0], "label": "sadness"},
+])
+def test_a_message_that_is_no_answer_is_left_out_and_spoils_nothing(graph, log, odd):
+    evaluated = Evaluated(graph, "emotion")
+    for tenth in (1, 2):
+        evaluated.truths.publish(emotion(tenth, "happiness"))
+    strange = emotion(1, "happiness")
+    for name, value in odd.items():
+        setattr(strange, name, value)
+    evaluated.emotions.publish(strange)
+    evaluated.emotions.publish(emotion(2, "happiness"))
+    evaluated.heard(1)
+    graph.until(lambda: "1 of 1 answers have a truth: top-1 100.0%" in evaluated.ask().message, "a report")
+    assert any("left out" in text for _, text in log)
+
+
 def test_the_end_of_a_node_is_a_report(graph, log, tmp_path):
     evaluated = Evaluated(graph, "emotion", output_dir=str(tmp_path))
     evaluated.emotions.publish(emotion(1, "happiness"))
