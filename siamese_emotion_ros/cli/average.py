@@ -28,11 +28,12 @@ def _average(models: List[Path], output: Path, force: bool) -> None:
     from siamese_emotion_ros.cli.output import plain_console, refuse_existing
     from siamese_emotion_ros.recognition.artifacts import read_model, write_model
     from siamese_emotion_ros.training.averaging import mean_weights
+    from siamese_emotion_ros.training.transfer import unmeasured
 
     refuse_existing(output, force)
     stored = [read_model(model) for model in models]
     last = stored[-1]
-    provenance = {**last.spec.provenance, "average_of": ", ".join(model.fingerprint for model in stored)}
+    provenance = {**unmeasured(last.spec.provenance), "average_of": ", ".join(model.fingerprint for model in stored)}
     fingerprint = write_model(output, mean_weights(stored), replace(last.spec, provenance=provenance))
     plain_console().print(
         f"wrote {output} ({output.stat().st_size / 1e6:.1f} MB, {fingerprint[:12]})", soft_wrap=True

@@ -17,7 +17,7 @@ def reported() -> Iterator[None]:
         if error.name is None:  # raised by a package that lacks another, in its own words
             _fail(" ".join(str(error).split()))
         extra = {"onnx": "onnx", "onnxruntime": "onnx", "faiss": "search"}.get(error.name, "train,eval")
-        _fail(f"{error.name} is not installed: pip install 'siamese_emotion_ros[{extra}]'")
+        _fail(f"{error.name} is not installed: in the source tree, pip install -e '.[{extra}]'")
     except BrokenPipeError:  # whoever reads us has had enough, as `head` does: typer ends without a word
         raise
     except (ValueError, OSError) as error:

@@ -55,6 +55,7 @@ def _quantize(
     from siamese_emotion_ros.recognition.model import EmbeddingModel, load_network
     from siamese_emotion_ros.recognition.preprocessing import preprocess
     from siamese_emotion_ros.training.quantization import quantize as made_of_integers
+    from siamese_emotion_ros.training.transfer import unmeasured
 
     refuse_existing(output, force)
     stored = read_model(model)
@@ -78,7 +79,7 @@ def _quantize(
         if name in stored.weights:
             state[name] = torch.from_numpy(stored.weights[name])
     provenance = {
-        **stored.spec.provenance,
+        **unmeasured(stored.spec.provenance),
         "quantized": f"from {stored.fingerprint} by {len(judging)} faces of {dataset}, train, seed {seed}",
     }
     spec = replace(stored.spec, architecture="compact_int8", provenance=provenance)

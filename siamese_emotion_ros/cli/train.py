@@ -38,6 +38,7 @@ def _train(
 ) -> None:
     from siamese_emotion_ros.cli.loading import load_faces
     from siamese_emotion_ros.cli.output import refuse_unwritable
+    from siamese_emotion_ros.recognition.artifacts import read_model
     from siamese_emotion_ros.training.config import ConfigError
     from siamese_emotion_ros.training.head import train_head, with_network_of_model
     from siamese_emotion_ros.training.loading import prepare
@@ -54,7 +55,9 @@ def _train(
     config = read_named_config(str(output / CONFIG) if name is None else name, overrides, data_root)
     if config.stage == "head":
         config = with_network_of_model(config)
-    open_run(config, output, resume)  # before the data set is read, which takes a while
+    if config.network.init_from is not None and not resume:
+        read_model(config.network.init_from)  # what cannot be begun is said before the data set is read
+    open_run(config, output, resume)
     first = is_first_process()
     faces = load_faces(config.data.dataset, Path(str(config.data.root)), config.data.options, quiet=not first)
     data = prepare(faces, config)
@@ -82,7 +85,7 @@ def config_path(name: str) -> Path:
     from siamese_emotion_ros.training.config import ConfigError
 
     path = Path(name)
-    if path.suffix in (".yaml", ".yml") or path.exists():
+    if path.suffix in (".yaml", ".yml") or path.is_file():
         return path
     folder = shipped_path("config", "training")
     shipped = folder / f"{name}.yaml"

@@ -114,7 +114,7 @@ def anchors_for(
         return ApproximateAnchors(embeddings, labels, n_classes, search)
     except ModuleNotFoundError as error:
         raise ValueError(
-            f"search is {search!r}, which needs faiss: pip install faiss-cpu (or 'siamese_emotion_ros[search]'), or "
+            f"search is {search!r}, which needs faiss: pip install faiss-cpu, or "
             "search exactly"
         ) from error
 

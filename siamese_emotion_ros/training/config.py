@@ -53,6 +53,7 @@ class DataConfig:
     classes: str = option("seven", "label set (a, b, seven, eight) or emotions such as 'anger,happiness,neutral'",
                           several=True)
     split: str = option("official", "how the data set is split into train, val and test")
+    split_seed: int = option(0, "seed of the split, as the --seed of evaluate and gallery build", low=0, high=2**31 - 1)
     votes: float = option(0.0, "share of the voters' distribution (FER+) in the labels learned from; 0 = single labels",
                           low=0.0, high=1.0)
     limit: Optional[int] = option(None, "train on at most this many images, drawn by the seed", low=2)
@@ -302,6 +303,14 @@ def _check_agreement(config: TrainingConfig) -> None:
         raise ConfigError(
             f"augmentation.finer is {config.augmentation.finer:g}, but all faces are changed at the network's side: "
             "set augmentation.side to the other one"
+        )
+    if loss.name == "supervised_contrastive" and loss.mining == "hard":
+        raise ConfigError("loss.mining hard has no effect on loss.name supervised_contrastive: set loss.mining=all")
+    learns_votes = loss.cross_entropy > 0 or loss.name == "supervised_contrastive"
+    if config.stage == "embedding" and config.data.votes > 0 and not learns_votes:
+        raise ConfigError(
+            f"data.votes is {config.data.votes:g}, but loss.name {loss.name} alone learns from single labels: "
+            "set data.votes=0, or loss.cross_entropy above 0"
         )
     if config.augmentation.mixup > 0 and loss.weight > 0 and loss.name != "supervised_contrastive":
         raise ConfigError(

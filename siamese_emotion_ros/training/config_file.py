@@ -73,13 +73,25 @@ def from_dict(values: Mapping[str, Any]) -> TrainingConfig:
 
 def write_config(path: Path, config: TrainingConfig) -> None:
     """Write every value of `config`, defaults included, as YAML that read_config reads."""
-    path.write_text(yaml.safe_dump(as_dict(config), sort_keys=False), encoding="utf-8")
+    path.write_text(_text(config), encoding="utf-8")
+
+
+def is_written(path: Path) -> bool:
+    """Whether write_config has written the file, so that it holds nothing else."""
+    try:
+        return path.read_text(encoding="utf-8") == _text(read_config(path))
+    except (ConfigError, UnicodeDecodeError):
+        return False
 
 
 def differences(one: TrainingConfig, other: TrainingConfig) -> List[str]:
     """`section.key: value -> value` for everything in which two configurations differ."""
     old, new = _flat(as_dict(one)), _flat(as_dict(other))
     return [f"{key}: {old[key]!r} -> {new[key]!r}" for key in old if old[key] != new[key]]
+
+
+def _text(config: TrainingConfig) -> str:
+    return yaml.safe_dump(as_dict(config), sort_keys=False)
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Dict[str, Any]:

@@ -21,7 +21,7 @@ def prepare(faceset: FaceSet, config: TrainingConfig) -> TrainingData:
     DataSetError for a class or split that the set does not have.
     """
     faceset = faceset.restrict(config.classes)
-    parts = split(faceset, config.data.split, config.trainer.seed)
+    parts = split(faceset, config.data.split, config.data.split_seed)
     train, val = parts["train"], parts["val"]
     if config.data.limit is not None:
         train = np.sort(np.random.default_rng([config.trainer.seed, 2]).permutation(train)[: config.data.limit])
@@ -72,7 +72,7 @@ def _provenance(config: TrainingConfig, labels: np.ndarray, n_val: int) -> Dict[
     return {
         "dataset": config.data.dataset,
         "split": config.data.split,
-        "split_seed": str(config.trainer.seed),
+        "split_seed": str(config.data.split_seed),
         "classes": ", ".join(config.classes),
         "training_faces": ", ".join(f"{name} {count}" for name, count in zip(config.classes, counts)),
         "validation_faces": str(n_val),

@@ -74,8 +74,6 @@ class ContrastiveLoss(DistanceLoss):
     `hard` keeps, for each face, its farthest partner of the same class and its nearest of another.
     """
 
-    REDUCTIONS = ("mean", "balanced", "active")
-
     def __init__(self, margin: float, reduction: str = "mean", hard: bool = False) -> None:
         super().__init__()
         self.margin = margin

@@ -17,10 +17,11 @@ import torch
 from lightning.pytorch.callbacks import Callback, LambdaCallback, RichProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_info
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from siamese_emotion_ros.recognition.artifacts import ModelSpec, write_model
 from siamese_emotion_ros.training.config import ConfigError, TrainingConfig
-from siamese_emotion_ros.training.config_file import differences, read_config, write_config
+from siamese_emotion_ros.training.config_file import differences, is_written, read_config, write_config
 from siamese_emotion_ros.training.data import BatchLoader, ProbeLoader, TrainingData
 from siamese_emotion_ros.training.module import SiameseModule
 from siamese_emotion_ros.training.prototypes import as_linear
@@ -115,6 +116,8 @@ def open_run(config: TrainingConfig, folder: Path, resume: bool) -> Optional[Pat
         return last if last.is_file() else None
     if last.exists() or (folder / MODEL).exists():
         raise ConfigError(f"{folder} already holds a run: go on with --resume, or choose another --output")
+    if (folder / CONFIG).exists() and not is_written(folder / CONFIG):
+        raise ConfigError(f"{folder / CONFIG} is there already, and no run has written it: choose another --output")
     folder.mkdir(parents=True, exist_ok=True)
     write_config(folder / CONFIG, config)
     return None
@@ -185,25 +188,31 @@ def _trainer(config: TrainingConfig, folder: Path, callbacks: List[Callback], pr
     where = config.trainer
     if progress_bar:
         callbacks.append(RichProgressBar(leave=True))
-    return pl.Trainer(
-        accelerator=where.accelerator,
-        devices=where.devices,
-        num_nodes=where.num_nodes,
-        strategy="ddp" if where.devices * where.num_nodes > 1 else "auto",
-        precision=where.precision,  # type: ignore[arg-type]
-        max_epochs=where.epochs,
-        gradient_clip_val=config.optimizer.gradient_clip,
-        check_val_every_n_epoch=config.validation.every_epochs,
-        callbacks=callbacks,
-        logger=TensorBoardLogger(str(folder), name="tensorboard", version=""),
-        log_every_n_steps=10,
-        num_sanity_val_steps=0,
-        use_distributed_sampler=False,
-        enable_checkpointing=False,
-        enable_progress_bar=progress_bar,
-        enable_model_summary=False,
-        deterministic="warn" if where.accelerator != "cpu" else None,
-    )
+    try:
+        return pl.Trainer(
+            accelerator=where.accelerator,
+            devices=where.devices,
+            num_nodes=where.num_nodes,
+            strategy="ddp" if where.devices * where.num_nodes > 1 else "auto",
+            precision=where.precision,  # type: ignore[arg-type]
+            max_epochs=where.epochs,
+            gradient_clip_val=config.optimizer.gradient_clip,
+            check_val_every_n_epoch=config.validation.every_epochs,
+            callbacks=callbacks,
+            logger=TensorBoardLogger(str(folder), name="tensorboard", version=""),
+            log_every_n_steps=10,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,
+            enable_checkpointing=False,
+            enable_progress_bar=progress_bar,
+            enable_model_summary=False,
+            deterministic="warn" if where.accelerator != "cpu" else None,
+        )
+    except MisconfigurationException as error:  # hardware that is not there
+        raise ConfigError(
+            f"trainer.accelerator {where.accelerator} with trainer.devices {where.devices}: "
+            f"{' '.join(str(error).split())}"
+        ) from error
 
 
 def _no_pickle() -> Dict[str, Any]:

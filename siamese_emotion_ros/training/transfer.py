@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import List, Sequence
+from typing import Dict, List, Mapping, Sequence
 
 import torch
 from torch import nn
@@ -15,6 +15,12 @@ from siamese_emotion_ros.training.config import ConfigError, NetworkConfig
 from siamese_emotion_ros.training.data import resized, scale
 from siamese_emotion_ros.training.prototypes import Prototypes
 from siamese_emotion_ros.training.quantization import dequantize
+
+
+def unmeasured(provenance: Mapping[str, str]) -> Dict[str, str]:
+    """How weights came to be, without what was measured of them: for others that are made of them without training."""
+    of_a_checkpoint = ("val_", "head_val_", "epoch", "steps")
+    return {key: text for key, text in provenance.items() if not key.startswith(of_a_checkpoint)}
 
 
 def carry_over(path: Path, network: nn.Module, config: NetworkConfig, faces: torch.Tensor) -> List[str]:

@@ -51,7 +51,7 @@ def test_without_faiss_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "faiss", None)
     result = run("--sizes", "64")
     assert result.exit_code == 2
-    assert "siamese_emotion_ros[search]" in result.output
+    assert "pip install -e '.[search]'" in " ".join(result.output.split())
 
 
 def test_made_up_queries_lie_where_the_anchors_lie():

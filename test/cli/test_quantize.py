@@ -21,7 +21,8 @@ def place(tmp_path, monkeypatch):
         for i in range(10):
             cv2.imwrite(str(tmp_path / "faces" / label / f"{i}.png"), random.integers(0, 256, (48, 48), np.uint8))
     torch.manual_seed(0)
-    spec = ModelSpec("compact", 32, 16, "standardize", ("anger", "happiness"), {"data": "made up"})
+    spec = ModelSpec("compact", 32, 16, "standardize", ("anger", "happiness"),
+                     {"data": "made up", "val_top1": "0.9", "epoch": "3"})
     head = {"head.weight": torch.randn(2, 16), "head.bias": torch.randn(2)}
     write_model(tmp_path / "model.safetensors", {**build_network("compact", 32, 16).state_dict(), **head}, spec)
     monkeypatch.chdir(tmp_path)

@@ -91,6 +91,52 @@ def test_train_resume_and_head_from_the_command_line(faces, config, tmp_path):
     assert read_model(head / "model.safetensors").spec.head_classes == ("anger", "happiness", "neutral")
 
 
+def test_the_split_goes_by_its_own_seed(tmp_path):
+    from siamese_emotion_ros.datasets.face_set import FaceSet
+    from siamese_emotion_ros.training.loading import prepare
+
+    values = np.arange(60, dtype=np.uint8)
+    faceset = FaceSet(
+        faces=[np.full((48, 48), value, np.uint8) for value in values], labels=np.repeat(np.arange(3), 20),
+        classes=("anger", "happiness", "neutral"), names=tuple(map(str, values)),
+    )
+
+    def validated(*overrides):
+        config = read_config(SHIPPED / "compact_fer2013.yaml", [
+            "data.classes=anger,happiness,neutral", "data.split=stratified", "data.votes=0", *overrides
+        ])
+        data = prepare(faceset, config)
+        return sorted(data.faces[data.val, 0, 0, 0].tolist())
+
+    assert validated() == validated("trainer.seed=1") != validated("data.split_seed=1")
+
+
+def test_a_configuration_that_no_run_wrote_is_not_overwritten(faces, config, tmp_path):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "config.yaml").write_text("# by hand\n" + config.read_text())
+    result = invoke("train", "--config", folder / "config.yaml", "--data-root", faces, "--output", folder)
+    assert result.exit_code == 2 and "no run has written it" in told(result)
+    assert (folder / "config.yaml").read_text().startswith("# by hand")
+    failed = invoke("train", "--config", config, "--data-root", tmp_path / "nowhere", "--output", tmp_path / "run")
+    assert failed.exit_code == 2
+    again = invoke("train", "--config", config, "--data-root", faces, "--output", tmp_path / "run", "--no-progress")
+    assert again.exit_code == 0, told(again)
+
+
+def test_hardware_that_is_not_there_is_one_line(faces, config, tmp_path, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    result = invoke("train", "--config", config, "--data-root", faces, "--output", tmp_path / "run",
+                    "trainer.accelerator=gpu")
+    assert result.exit_code == 2 and "trainer.accelerator gpu with trainer.devices 1" in told(result)
+
+
+def test_a_folder_of_a_configurations_name_is_no_configuration(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "compact_fer2013").mkdir()
+    assert config_path("compact_fer2013") == SHIPPED / "compact_fer2013.yaml"
+
+
 def test_protocol_from_the_command_line(faces, config, tmp_path):
     folder = tmp_path / "growth"
     command = ["protocol", "--config", config, "--data-root", faces, "--output", folder, "--starts", "similar",
@@ -115,6 +161,7 @@ def test_protocol_from_the_command_line(faces, config, tmp_path):
         (["--config", "paper_fer2013_a", "--data-root", ".", "trainer.epoch=3"], "did you mean trainer.epochs?"),
         (["--config", "compact_fer2013_distilled", "--data-root", "."], "set distillation.teachers=FILE[,FILE]"),
         (["--config", "paper_fer2013_a", "--data-root", ".", "--resume"], "holds no run to resume"),
+        (["--config", "paper_kdef_retrain", "--data-root", "."], "RUN/model.safetensors: no such model file"),
         (["--resume"], "holds no run to resume (config.yaml is missing): start one with --config"),
     ],
 )
@@ -129,7 +176,7 @@ def test_a_mistake_is_one_line_and_leaves_nothing(tmp_path, arguments, message):
 @pytest.mark.parametrize("path", sorted(SHIPPED.glob("*.yaml")), ids=lambda path: path.stem)
 def test_shipped_configurations_can_be_read(path):
     taught = "distillation.teachers=model.safetensors"
-    needed = {"retrain": "network.init_from=model.safetensors", "distilled": taught, "fine": taught, "taught": taught}
+    needed = {"distilled": taught, "fine": taught, "taught": taught}
     overrides = [override for word, override in needed.items() if word in path.stem]
     assert read_config(config_path(path.stem), overrides) == read_config(path, overrides)
 

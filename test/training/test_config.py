@@ -75,6 +75,8 @@ def test_a_mistake_is_named_with_what_was_expected(tmp_path, override, message):
         ({"network": {"architecture": "compact", "input_size": 100}}, "network.input_size 100 .* a multiple of 16"),
         ({"network": {"input_size": 40}}, "network.input_size 40 is too small for the paper network"),
         ({"network": {"input_size": 224}}, "embedding_dim 2048 take 1120072192 bytes, .* make one of the two smaller"),
+        ({"data": {"votes": 0.5}}, "loss.name contrastive alone learns from single labels: set data.votes=0"),
+        ({"loss": {"name": "supervised_contrastive", "mining": "hard"}}, "loss.mining hard has no effect"),
         ({"loss": {"weight": 0}}, "loss.weight and loss.cross_entropy are both 0"),
         ({"distillation": {"weight": 0.6}}, "distillation.weight is 0.6, but no .* distillation.teachers=FILE"),
         ({"sampling": {"scheme": "classes_by_images", "batch_size": 7}}, "expected a multiple of"),

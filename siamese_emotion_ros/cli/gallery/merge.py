@@ -1,6 +1,7 @@
 """`siamese-emotion gallery merge`: the anchors of several galleries as one."""
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import List, Optional
 
@@ -43,13 +44,13 @@ def _merge(files: List[Path], output: Path, k: Optional[int], threshold: Optiona
             )
     whole = merged(galleries, k)
     if threshold is not None:
-        whole = replace(whole, threshold=threshold)
+        whole = replace(whole, threshold=None if threshold == math.inf else threshold)
     console = plain_console()
     write_and_tell(console, output, whole)
     repeated = sum(map(len, galleries)) - len(whole)
     if repeated:
         console.print(f"{repeated} anchors were in more than one gallery and taken once")
-    if whole.threshold is None and any(gallery.threshold is not None for gallery in galleries):
+    if threshold is None and whole.threshold is None and any(gallery.threshold is not None for gallery in galleries):
         texts = ", ".join("none" if gallery.threshold is None else f"{gallery.threshold:.4g}" for gallery in galleries)
         console.print(f"the thresholds differ ({texts}), so there is none: give --threshold to set one", style="yellow")
     certain = [(gallery.sharpness, gallery.doubt) != (1, 0) for gallery in (whole, *galleries)]
