@@ -37,7 +37,7 @@ from siamese_emotion_ros.nodes.terminal import quit_by_key, quit_by_signal, show
 from siamese_emotion_ros.nodes.transitions import take_through
 from siamese_emotion_ros.shipped import shipped_models
 
-#: Memory that images on their way may take, all queues together [bytes]: a slow machine loses no frame of a short clip.
+#: Memory that images on their way to the answers may take [bytes]: a slow machine loses no frame of a short clip.
 QUEUE_BYTES = 600 * 1024 * 1024
 
 #: Without any message for so long the demo is given up [s].
@@ -82,10 +82,11 @@ class Audience:
     Works in the thread of `worker`; the view is only read elsewhere.
     """
 
-    def __init__(self, recording: Recording, view: live_table.View, heard: Mailbox) -> None:
+    def __init__(self, recording: Recording, view: live_table.View, heard: Mailbox, capacity: int) -> None:
+        """At most `capacity` images wait for their answers; then the oldest is shown without."""
         self._recording = recording
         self._view = view
-        self._pairing = FramePairing()
+        self._pairing = FramePairing(capacity)
         self._times: List[float] = []
         self.stamps_equal = True
         self.model_id = self.gallery_id = ""
@@ -196,14 +197,15 @@ def run_demo(options: argparse.Namespace, console: Console) -> Dict[str, Any]:
     # The demo is for this machine alone, unless the user's environment says otherwise.
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     view = live_table.View(source=options.source, total=source.total, note="starting …")
-    heard = Mailbox(capacity=None)
+    # Twice what the pipeline's own queue holds; of an image three messages and more are heard.
+    heard = Mailbox(capacity=8 * depth)
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     node = DemoNode(namespace, player, depth, heard)
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     spinning = threading.Thread(target=executor.spin, name="executor", daemon=True)
     spinning.start()
-    audience = Audience(recording, view, heard)
+    audience = Audience(recording, view, heard, 2 * depth)
     children: List[Child] = []
     quitting = threading.Event()
     started = time.monotonic()
