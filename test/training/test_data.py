@@ -35,12 +35,11 @@ def face_set(count=80, side=None):
     )
 
 
-def config(*, data=None, network=None, trainer=None, augmentation=None):
+def config(*, data=None, network=None, **sections):
     return from_dict({
         "data": {"classes": "happiness,anger,fear", **(data or {})},
         "network": {"input_size": 48, **(network or {})},
-        "trainer": trainer or {},
-        "augmentation": augmentation or {},
+        **sections,
     })
 
 
@@ -93,13 +92,14 @@ def test_soft_labels_keep_the_single_label_where_nobody_voted():
     votes = np.zeros((80, 4), np.float32)
     votes[1] = [0.25, 0.5, 0.25, 0]
     votes[2] = [0, 0, 0, 1]
-    data = prepare(dataclasses.replace(faces, soft_labels=votes), config(data={"votes": 1.0}))
+    learned = config(data={"votes": 1.0}, loss={"name": "supervised_contrastive"})
+    data = prepare(dataclasses.replace(faces, soft_labels=votes), learned)
     soft = {int(row): values.tolist() for row, values in zip(data.faces[:, 0, 0, 0], data.soft_labels)}
     assert soft[1] == [0.25, 0.25, 0.5]  # happiness, anger, fear
     assert soft[2] == [1, 0, 0]  # all votes for a class that is not learned: its own label, happiness
     assert soft[4] == [0, 1, 0]
     with pytest.raises(ConfigError, match="without votes"):
-        prepare(faces, config(data={"votes": 1.0}))
+        prepare(faces, config(data={"votes": 1.0}, loss={"name": "supervised_contrastive"}))
 
 
 def test_data_that_cannot_be_learned_from_are_refused():

@@ -277,7 +277,8 @@ def test_every_loss_and_setting_lowers_its_loss(tiny, tmp_path, overrides):
 
 @pytest.mark.parametrize("loss", ["contrastive", "triplet", "quadruplet", "supervised_contrastive"])
 def test_a_joined_head_learns_and_travels_in_the_model(tiny, tmp_path, loss):
-    result = run(tiny, tmp_path, f"loss.name={loss}", "loss.mining=hard", "loss.cross_entropy=1.0",
+    mining = "all" if loss == "supervised_contrastive" else "hard"
+    result = run(tiny, tmp_path, f"loss.name={loss}", f"loss.mining={mining}", "loss.cross_entropy=1.0",
                  "optimizer.lr=5e-3", "trainer.epochs=8", "trainer.export=last")
     model = EmbeddingModel.load(result.model, "cpu")
     assert model.spec.head_classes == tiny.CLASSES
