@@ -135,7 +135,7 @@ def is_recording(source):
     """Whether a source is a rosbag2 recording."""
     from siamese_emotion_ros.bags.reading import is_bag
 
-    return bool(source) and is_bag(os.path.expanduser(source))
+    return bool(source) and is_bag(source)
 
 
 def recording_parameters(given, bag):

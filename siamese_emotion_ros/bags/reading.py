@@ -52,7 +52,7 @@ class Bag:
         try:
             from rosbags.rosbag2 import Reader
         except ModuleNotFoundError as error:
-            raise BagError(f"{error.name} is not installed: pip install 'rosbags>=0.11,<0.12'") from error
+            raise BagError(f"{error.name} is not installed: in the source tree, pip install '.[bags]'") from error
         limit_chunks()
         self.path = Path(os.path.expanduser(path))
         self.damage: List[str] = []

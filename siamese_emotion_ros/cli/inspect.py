@@ -82,7 +82,6 @@ def _gallery(file: Path) -> Dict[str, Any]:
 def gallery_facts(file: Path, gallery: Gallery, judgement: Judgement) -> Dict[str, Any]:
     """What is in a gallery that was read from `file`, for `facts_tables` or as JSON."""
     from siamese_emotion_ros.evaluation.inspection import describe_gallery
-    from siamese_emotion_ros.evaluation.metrics import optional_float
 
     return {
         "kind": "gallery",
@@ -91,7 +90,7 @@ def gallery_facts(file: Path, gallery: Gallery, judgement: Judgement) -> Dict[st
         "anchors": len(gallery),
         "embedding_dim": gallery.embeddings.shape[1],
         "k": gallery.k,
-        "threshold": None if gallery.threshold is None else optional_float(gallery.threshold),
+        "threshold": gallery.threshold,
         "images": None if gallery.images is None else list(gallery.images.shape[1:]),
         "bytes": file.stat().st_size,
         "classes": {entry.label: entry._asdict() for entry in describe_gallery(gallery, judgement)},

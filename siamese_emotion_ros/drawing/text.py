@@ -46,16 +46,13 @@ def text_width(text: str, height: int) -> int:
 
 def fitted(text: str, height: int, width: int) -> str:
     """`text`, or as much of it as fits into `width` pixels with two dots at its end; empty where not even they fit."""
-    best = ""
-    least, most = 0, min(len(text), LONGEST)
-    while least <= most:  # the longest that fits is between them
-        length = (least + most + 1) // 2
-        candidate = text if length == len(text) else text[:length].rstrip() + ".."
-        if text_width(candidate, height) <= width:
-            best, least = candidate, length + 1
-        else:
-            most = length - 1
-    return best
+    if len(text) <= LONGEST and text_width(text, height) <= width:
+        return text
+    for length in range(min(len(text), LONGEST) - 1, -1, -1):
+        shortened = text[:length].rstrip() + ".."
+        if text_width(shortened, height) <= width:
+            return shortened
+    return ""
 
 
 def draw_text(image: np.ndarray, text: str, x: int, y: int, height: int, color: Color) -> None:

@@ -60,7 +60,6 @@ class LiveEvaluation:
             self._labels: List[Deque[Tuple[int, str]]] = [_kept()]
             self._truths: List[Deque[Tuple[int, Box, str]]] = [_kept()]
             self._round = 0
-            self._forgotten = 0
             self._answered, self._told, self._seen = Continuity(), Continuity(), Continuity()
             self._passed = False
 
@@ -110,13 +109,12 @@ class LiveEvaluation:
 
     def _forget_rounds_before(self, number: int) -> None:
         """Empty the truths of rounds of which no answer is kept; what was said last still holds afterwards."""
-        if number == self._forgotten:
+        if number == next(iter(self._first)):  # the oldest that is known
             return
         for rounds in (self._labels, self._truths):
             for past in rounds[: min(number, len(rounds) - 1)]:
                 past.clear()
         self._first = {later: stamp for later, stamp in self._first.items() if later >= number}
-        self._forgotten = number
 
     def __len__(self) -> int:
         return len(self._answers)

@@ -92,7 +92,8 @@ def _pictures(measurement: Measurement, report: Mapping[str, Any], seed: int) ->
         rate = pairs["equal_error_rate"]
         pictures["roc"] = charts.curve_chart(
             list(zip(pairs["roc"]["false_accept"], pairs["roc"]["true_accept"])), "different pairs taken for same",
-            "same pairs taken for same", "ROC", True, (rate, 1 - rate), f"equal error {percent(rate)}",
+            "same pairs taken for same", "ROC", diagonal=True, mark=(rate, 1 - rate),
+            mark_label=f"equal error {percent(rate)}",
         )
     if report["unknown_curve"] is not None:
         at = None if report["threshold"] is None or not report["coverage"] else (

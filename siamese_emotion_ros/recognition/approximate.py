@@ -114,8 +114,7 @@ def anchors_for(
         return ApproximateAnchors(embeddings, labels, n_classes, search)
     except ModuleNotFoundError as error:
         raise ValueError(
-            f"search is {search!r}, which needs faiss: pip install faiss-cpu, or "
-            "search exactly"
+            f"search is {search!r}, which needs faiss: pip install faiss-cpu, or search exactly"
         ) from error
 
 

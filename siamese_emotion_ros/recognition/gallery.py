@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import sys
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -30,7 +31,7 @@ class Gallery:
     names: where each anchor comes from, such as a data set's image id; N of them. All text is plain (see plain_text).
     model_fingerprint: the model that made the embeddings.
     k: neighbours that vote, 1..N.
-    threshold: distance of the nearest anchor beyond which a face is unknown; None = never.
+    threshold: distance of the nearest anchor beyond which a face is unknown; None = never, which infinity becomes.
     sharpness, doubt: a class's score is its share of the vote to the power `sharpness`, plus `doubt`, all of them
         brought to sum 1; 1 and 0 = the plain share. Found by calibration.certainty_for, so that the winner's score is
         the probability that it is right: without doubt, k neighbours of one mind would leave none.
@@ -96,6 +97,8 @@ class Gallery:
                 f"images are {self.images.dtype} {self.images.shape}: expected uint8 [{len(embeddings)}, H, W]"
             )
         object.__setattr__(self, "embeddings", on_cache_lines(embeddings))
+        if self.threshold == math.inf:
+            object.__setattr__(self, "threshold", None)
 
     def __len__(self) -> int:
         return len(self.embeddings)

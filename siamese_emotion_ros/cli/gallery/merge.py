@@ -1,7 +1,6 @@
 """`siamese-emotion gallery merge`: the anchors of several galleries as one."""
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import List, Optional
 
@@ -44,7 +43,7 @@ def _merge(files: List[Path], output: Path, k: Optional[int], threshold: Optiona
             )
     whole = merged(galleries, k)
     if threshold is not None:
-        whole = replace(whole, threshold=None if threshold == math.inf else threshold)
+        whole = replace(whole, threshold=threshold)
     console = plain_console()
     write_and_tell(console, output, whole)
     repeated = sum(map(len, galleries)) - len(whole)

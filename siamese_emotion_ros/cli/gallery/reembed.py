@@ -1,7 +1,6 @@
 """`siamese-emotion gallery re-embed`: the same anchors for another model."""
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Optional
 
@@ -46,7 +45,7 @@ def _reembed(
         )
     embedder = EmbeddingModel.load(model, device)
     with face_progress("embedding anchors") as progress:
-        after = replace(reembedded(before, embedder, progress), threshold=None if threshold == math.inf else threshold)
+        after = replace(reembedded(before, embedder, progress), threshold=threshold)
     console = plain_console()
     write_and_tell(console, output, after, half)
     if before.threshold is not None and threshold is None:
