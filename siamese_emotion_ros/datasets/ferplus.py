@@ -135,13 +135,23 @@ def keep_supported(faceset: FaceSet, minimum: float) -> FaceSet:
     return faceset.keep(supported, f"less than {minimum:g} of the FER+ voters chose the face's own label")
 
 
+def agreed_on(votes: np.ndarray, classes: Sequence[str], minimum: float) -> np.ndarray:
+    """bool [N]: of which faces the share `minimum` (0..1) of all voters chose the same one of `classes`."""
+    chosen = majority(votes)
+    return _share_agrees(votes, minimum) & np.isin(chosen, [EIGHT.index(name) for name in classes])
+
+
 def _agreed(faceset: FaceSet, minimum: float) -> np.ndarray:
     """bool [N]: of which faces the share `minimum` of all voters chose the same emotion."""
     if not 0 <= minimum <= 1:
         raise DataSetError(f"agreement {minimum}: expected a share from 0 to 1, such as 0.7 for seven of ten")
+    return _share_agrees(_votes(faceset), minimum)
+
+
+def _share_agrees(votes: np.ndarray, minimum: float) -> np.ndarray:
     # Shares such as 7/10 are not exact in float32; half a millionth is far below one vote in ten.
-    agreed: np.ndarray = agreement(_votes(faceset)) >= minimum - 5e-7
-    return agreed
+    agrees: np.ndarray = agreement(votes) >= minimum - 5e-7
+    return agrees
 
 
 def _votes(faceset: FaceSet) -> np.ndarray:

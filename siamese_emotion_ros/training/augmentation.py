@@ -1,6 +1,7 @@
 """Random changes of training faces, batch by batch, on the device where they lie."""
 from __future__ import annotations
 
+import functools
 import math
 from typing import Tuple
 
@@ -142,10 +143,7 @@ def compress(faces: Tensor, quality: Tensor) -> Tensor:
     """
     height, width = faces.shape[2:]
     padded = F.pad(faces, [0, -width % 8, 0, -height % 8], mode="replicate")
-    position = torch.arange(8, device=faces.device, dtype=faces.dtype)
-    cosines = torch.cos((2 * position + 1) * position[:, None] * math.pi / 16) / 2
-    cosines[0] /= math.sqrt(2)
-    table = torch.tensor(JPEG_LUMINANCE, device=faces.device, dtype=faces.dtype).reshape(8, 8)
+    cosines, table = _jpeg_tables(faces.device)
     # The scaling of the tables that libjpeg made common.
     percent = torch.where(quality < 50, 5000 / quality, 200 - 2 * quality)
     steps = (table * percent.reshape(-1, 1, 1, 1, 1) / 100).add(0.5).floor().clamp(1, 255)
@@ -154,6 +152,19 @@ def compress(faces: Tensor, quality: Tensor) -> Tensor:
     levels = (cosines @ blocks @ cosines.T / steps).round()
     restored = cosines.T @ (levels * steps) @ cosines + 128
     return restored.transpose(2, 3).reshape(padded.shape)[:, :, :height, :width].clamp(0, 255)
+
+
+@functools.lru_cache(maxsize=None)
+def _jpeg_tables(device: torch.device) -> Tuple[Tensor, Tensor]:
+    """The cosines of the transform and JPEG_LUMINANCE, float32 [8, 8] on `device`.
+
+    Made once: a GPU that is sent numbers in the middle of a step has to finish all before it.
+    """
+    position = torch.arange(8, dtype=torch.float32)
+    cosines = torch.cos((2 * position + 1) * position[:, None] * math.pi / 16) / 2
+    cosines[0] /= math.sqrt(2)
+    table = torch.tensor(JPEG_LUMINANCE, dtype=torch.float32).reshape(8, 8)
+    return cosines.to(device), table.to(device)
 
 
 def _smoothed(faces: Tensor, deviation: Tensor, radius: int) -> Tensor:

@@ -56,7 +56,16 @@ class DataConfig:
     split_seed: int = option(0, "seed of the split, as the --seed of evaluate and gallery build", low=0, high=2**31 - 1)
     votes: float = option(0.0, "share of the voters' distribution (FER+) in the labels learned from; 0 = single labels",
                           low=0.0, high=1.0)
+    agreement: Optional[float] = option(
+        None, "share of the FER+ voters, such as 0.7: where so many agree, their votes alone are learned, whatever `votes`",
+        low=0.0, high=1.0,
+    )
     limit: Optional[int] = option(None, "train on at most this many images, drawn by the seed", low=2)
+
+    @property
+    def asks_voters(self) -> bool:
+        """Whether any face is learned by what FER+'s voters say of it."""
+        return self.votes > 0 or self.agreement is not None
 
 
 @dataclass(frozen=True)
@@ -306,11 +315,17 @@ def _check_agreement(config: TrainingConfig) -> None:
         )
     if loss.name == "supervised_contrastive" and loss.mining == "hard":
         raise ConfigError("loss.mining hard has no effect on loss.name supervised_contrastive: set loss.mining=all")
+    data = config.data
     learns_votes = loss.cross_entropy > 0 or loss.name == "supervised_contrastive"
-    if config.stage == "embedding" and config.data.votes > 0 and not learns_votes:
+    if config.stage == "embedding" and data.asks_voters and not learns_votes:
         raise ConfigError(
-            f"data.votes is {config.data.votes:g}, but loss.name {loss.name} alone learns from single labels: "
-            "set data.votes=0, or loss.cross_entropy above 0"
+            f"data.votes is {data.votes:g} and data.agreement {data.agreement}, but loss.name {loss.name} alone learns "
+            "from single labels: set data.votes=0 and data.agreement=null, or loss.cross_entropy above 0"
+        )
+    if data.agreement is not None and data.votes == 1:
+        raise ConfigError(
+            f"data.agreement {data.agreement:g} has no effect where data.votes is 1: all faces are learned by the votes "
+            "alone; set data.votes below 1, or data.agreement=null"
         )
     if config.augmentation.mixup > 0 and loss.weight > 0 and loss.name != "supervised_contrastive":
         raise ConfigError(

@@ -57,10 +57,14 @@ class Batch(NamedTuple):
 
 
 class BatchLoader:
-    """Iterates over the training batches of an epoch; Lightning calls `set_epoch` and keeps its `state_dict`."""
+    """Iterates over the training batches of an epoch; Lightning calls `set_epoch` and keeps its `state_dict`.
 
-    def __init__(self, data: TrainingData, sampler: BatchSampler) -> None:
+    With `pinned`, batches lie in memory that a GPU fetches by itself, while it and the host go on with the last step.
+    """
+
+    def __init__(self, data: TrainingData, sampler: BatchSampler, pinned: bool = False) -> None:
         self._data = data
+        self._pinned = pinned
         self._sampler = sampler
         self._rows = torch.from_numpy(data.train)
         self._epoch = 0
@@ -98,12 +102,16 @@ class BatchLoader:
         batches = torch.from_numpy(self._sampler.epoch(epoch, self.rank))
         for step in range(first, len(batches)):
             rows = self._rows[batches[step]]
-            soft = None if self._data.soft_labels is None else self._data.soft_labels[rows]
-            batch = Batch(self._data.faces[rows], self._data.labels[rows], soft, epoch, step)
+            soft = None if self._data.soft_labels is None else self._drawn(self._data.soft_labels, rows)
+            batch = Batch(self._drawn(self._data.faces, rows), self._drawn(self._data.labels, rows), soft, epoch, step)
             self._next_step = step + 1
             self.seconds += time.perf_counter() - started
             yield batch
             started = time.perf_counter()
+
+    def _drawn(self, values: Tensor, rows: Tensor) -> Tensor:
+        drawn = values[rows]
+        return drawn.pin_memory() if self._pinned else drawn
 
 
 class Probe(NamedTuple):

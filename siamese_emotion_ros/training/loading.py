@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from siamese_emotion_ros.datasets.face_set import FaceSet
+from siamese_emotion_ros.datasets.ferplus import agreed_on
 from siamese_emotion_ros.datasets.splits import split
 from siamese_emotion_ros.recognition.preprocessing import preprocess
 from siamese_emotion_ros.training.config import ConfigError, TrainingConfig
@@ -38,7 +39,7 @@ def prepare(faceset: FaceSet, config: TrainingConfig) -> TrainingData:
         train=np.arange(len(train)),
         val=np.arange(len(train), len(rows)),
         provenance=_provenance(config, labels[: len(train)], len(val)),
-        soft_labels=_soft_labels(faceset, config, rows) if config.data.votes else None,
+        soft_labels=_soft_labels(faceset, config, rows) if config.data.asks_voters else None,
     )
 
 
@@ -54,16 +55,20 @@ def _sized(faces: List[np.ndarray], side: int) -> np.ndarray:
 def _soft_labels(faceset: FaceSet, config: TrainingConfig, rows: np.ndarray) -> torch.Tensor:
     """float32 [N, C]: the voters' distribution over the classes mixed with the single label, `data.votes` to the rest.
 
-    A face without a vote for any of the classes keeps its single label.
+    Where as many as `data.agreement` agree on one of the classes, the distribution is not mixed. A face without a vote
+    for any of the classes keeps its single label.
     """
-    if faceset.soft_labels is None:
+    asked = config.data
+    if faceset.soft_labels is None or (asked.agreement is not None and faceset.votes is None):
         raise ConfigError(
-            f"data.votes is {config.data.votes}, but this copy of {config.data.dataset} comes without votes: "
-            "put FER+'s fer2013new.csv beside it or name it in data.options.ferplus"
+            f"data.votes is {asked.votes:g} and data.agreement {asked.agreement}, but this copy of {asked.dataset} comes "
+            "without votes: put FER+'s fer2013new.csv beside it or name it in data.options.ferplus"
         )
-    soft = config.data.votes * faceset.soft_labels[rows]
-    labels = faceset.labels[rows]
-    soft[np.arange(len(rows)), labels] += 1 - soft.sum(axis=1)
+    share = np.full((len(rows), 1), asked.votes, np.float32)
+    if asked.agreement is not None and faceset.votes is not None:
+        share[agreed_on(faceset.votes[rows], faceset.classes, asked.agreement)] = 1
+    soft = share * faceset.soft_labels[rows]
+    soft[np.arange(len(rows)), faceset.labels[rows]] += 1 - soft.sum(axis=1)
     return torch.from_numpy(soft)
 
 

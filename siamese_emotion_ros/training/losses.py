@@ -211,7 +211,8 @@ class SupervisedContrastiveLoss(DistanceLoss):
         weights = partners.sum(dim=1)
         has_partner = weights > 0
         per_face = -(log_shares.masked_fill(itself, 0) * partners).sum(dim=1) / torch.where(has_partner, weights, 1)
-        return mean_or_zero(per_face[has_partner])
+        # Not per_face[has_partner]: a GPU would be waited for, to learn how many there are.
+        return per_face.sum() / has_partner.sum().clamp_min(1)
 
 
 def hardest(squares: Tensor, labels: Tensor) -> Tuple[Tensor, Tensor, Tensor]:

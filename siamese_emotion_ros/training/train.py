@@ -65,7 +65,10 @@ def train(
     world_size = config.trainer.devices * config.trainer.num_nodes
     labels = data.labels.numpy()[data.train]
     sampler = BatchSampler(labels, config.sampling, config.trainer.seed, world_size, data.classes)
-    loader = BatchLoader(data, sampler)
+    may_use_gpu = config.trainer.accelerator != "cpu" and torch.cuda.is_available()
+    if may_use_gpu:  # a help in finding bugs alone, and hundreds of small calls in a step that the GPU waits for
+        torch.utils.deterministic.fill_uninitialized_memory = False
+    loader = BatchLoader(data, sampler, pinned=may_use_gpu)
     module = SiameseModule(config, sampler.rows_per_tuple, sampler.steps * config.trainer.epochs)
     provenance = dict(data.provenance)
     if module.teachers is not None:

@@ -6,6 +6,7 @@ import pytest
 from siamese_emotion_ros.datasets import DataSetError, load
 from siamese_emotion_ros.datasets.ferplus import (
     VOTE_COLUMNS,
+    agreed_on,
     agreement,
     keep_agreed,
     keep_confirmed,
@@ -126,6 +127,12 @@ def test_majority_and_agreement(votes, label, share):
     assert winner.dtype == np.int64
     assert winner.tolist() == [EIGHT.index(label) if label else -1]
     assert agreement(counts(**votes)) == pytest.approx([share])
+
+
+def test_faces_agreed_on_are_of_one_of_the_classes():
+    votes = np.concatenate([counts(fear=7, surprise=3), counts(fear=6, surprise=4), counts(contempt=10), counts(NF=10)])
+    assert agreed_on(votes, ("fear", "surprise"), 0.7).tolist() == [True, False, False, False]
+    assert agreed_on(votes, ("surprise", "contempt"), 0.6).tolist() == [False, False, True, False]
 
 
 def test_unknown_and_not_a_face_have_no_part_in_soft_labels():

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from siamese_emotion_ros.datasets.face_set import FaceSet
+from siamese_emotion_ros.datasets.ferplus import VOTE_COLUMNS, soft_labels
 from siamese_emotion_ros.recognition.preprocessing import SCALINGS, preprocess
 from siamese_emotion_ros.training.config import ConfigError, SamplingConfig
 from siamese_emotion_ros.training.config_file import from_dict
@@ -100,6 +101,24 @@ def test_soft_labels_keep_the_single_label_where_nobody_voted():
     assert soft[4] == [0, 1, 0]
     with pytest.raises(ConfigError, match="without votes"):
         prepare(faces, config(data={"votes": 1.0}, loss={"name": "supervised_contrastive"}))
+
+
+def test_where_voters_agree_their_votes_alone_are_learned():
+    faces = face_set(side=48)
+    counts = np.zeros((80, len(VOTE_COLUMNS)), np.uint8)
+    voters = {name: column for column, name in enumerate(VOTE_COLUMNS)}
+    for row, given in {1: {"happiness": 7, "fear": 3}, 2: {"happiness": 6, "fear": 4}, 5: {"contempt": 10}}.items():
+        for name, count in given.items():
+            counts[row, voters[name]] = count
+    voted = dataclasses.replace(faces, votes=counts, soft_labels=soft_labels(counts, CLASSES))
+    learned = config(data={"agreement": 0.7, "votes": 0.5}, loss={"name": "supervised_contrastive"})
+    data = prepare(voted, learned)
+    soft = {int(row): values.tolist() for row, values in zip(data.faces[:, 0, 0, 0], data.soft_labels)}
+    assert soft[1] == pytest.approx([0.7, 0, 0.3])  # happiness, anger, fear; its own label, fear, counts no more
+    assert soft[2] == pytest.approx([0.8, 0, 0.2])  # six of ten: half votes, half its own label, happiness
+    assert soft[5] == [0, 0, 1]  # agreed on what is not learned: its own label
+    with pytest.raises(ConfigError, match="without votes"):
+        prepare(dataclasses.replace(voted, votes=None), learned)
 
 
 def test_data_that_cannot_be_learned_from_are_refused():
