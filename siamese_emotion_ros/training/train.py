@@ -66,8 +66,9 @@ def train(
     labels = data.labels.numpy()[data.train]
     sampler = BatchSampler(labels, config.sampling, config.trainer.seed, world_size, data.classes)
     may_use_gpu = config.trainer.accelerator != "cpu" and torch.cuda.is_available()
-    if may_use_gpu:  # a help in finding bugs alone, and hundreds of small calls in a step that the GPU waits for
-        torch.utils.deterministic.fill_uninitialized_memory = False
+    if may_use_gpu and hasattr(torch.utils, "deterministic"):
+        # A help in finding bugs alone, and hundreds of small calls in a step that the GPU waits for.
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     loader = BatchLoader(data, sampler, pinned=may_use_gpu)
     module = SiameseModule(config, sampler.rows_per_tuple, sampler.steps * config.trainer.epochs)
     provenance = dict(data.provenance)
