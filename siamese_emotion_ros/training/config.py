@@ -57,7 +57,7 @@ class DataConfig:
     votes: float = option(0.0, "share of the voters' distribution (FER+) in the labels learned from; 0 = single labels",
                           low=0.0, high=1.0)
     agreement: Optional[float] = option(
-        None, "share of the FER+ voters, such as 0.7: where so many agree, their votes alone are learned, whatever `votes`",
+        None, "where such a share of the FER+ voters agrees (0.7: seven of ten), their votes alone are learned",
         low=0.0, high=1.0,
     )
     limit: Optional[int] = option(None, "train on at most this many images, drawn by the seed", low=2)
@@ -324,8 +324,8 @@ def _check_agreement(config: TrainingConfig) -> None:
         )
     if data.agreement is not None and data.votes == 1:
         raise ConfigError(
-            f"data.agreement {data.agreement:g} has no effect where data.votes is 1: all faces are learned by the votes "
-            "alone; set data.votes below 1, or data.agreement=null"
+            f"data.agreement {data.agreement:g} has no effect where data.votes is 1: all faces are learned by the "
+            "votes alone; set data.votes below 1, or data.agreement=null"
         )
     if config.augmentation.mixup > 0 and loss.weight > 0 and loss.name != "supervised_contrastive":
         raise ConfigError(

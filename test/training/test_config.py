@@ -77,7 +77,7 @@ def test_a_mistake_is_named_with_what_was_expected(tmp_path, override, message):
         ({"network": {"input_size": 224}}, "embedding_dim 2048 take 1120072192 bytes, .* make one of the two smaller"),
         ({"data": {"votes": 0.5}}, "loss.name contrastive alone learns from single labels: set data.votes=0"),
         ({"data": {"agreement": 0.7}}, "contrastive alone learns from single labels: .* and data.agreement=null"),
-        ({"data": {"agreement": 0.7, "votes": 1}, "loss": {"name": "supervised_contrastive"}}, "agreement 0.7 has no effect"),
+        ({"data": {"agreement": 0.7, "votes": 1}, "loss": {"name": "supervised_contrastive"}}, "0.7 has no effect"),
         ({"loss": {"name": "supervised_contrastive", "mining": "hard"}}, "loss.mining hard has no effect"),
         ({"loss": {"weight": 0}}, "loss.weight and loss.cross_entropy are both 0"),
         ({"distillation": {"weight": 0.6}}, "distillation.weight is 0.6, but no .* distillation.teachers=FILE"),
