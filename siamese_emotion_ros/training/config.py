@@ -319,8 +319,8 @@ def _check_agreement(config: TrainingConfig) -> None:
     learns_votes = loss.cross_entropy > 0 or loss.name == "supervised_contrastive"
     if config.stage == "embedding" and data.asks_voters and not learns_votes:
         raise ConfigError(
-            f"data.votes is {data.votes:g} and data.agreement {data.agreement}, but loss.name {loss.name} alone learns "
-            "from single labels: set data.votes=0 and data.agreement=null, or loss.cross_entropy above 0"
+            f"data.votes or data.agreement asks for FER+ votes, but loss.name {loss.name} alone learns from single "
+            "labels: set data.votes=0 and data.agreement=null, or loss.cross_entropy above 0"
         )
     if data.agreement is not None and data.votes == 1:
         raise ConfigError(

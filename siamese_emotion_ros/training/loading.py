@@ -61,8 +61,8 @@ def _soft_labels(faceset: FaceSet, config: TrainingConfig, rows: np.ndarray) -> 
     asked = config.data
     if faceset.soft_labels is None or (asked.agreement is not None and faceset.votes is None):
         raise ConfigError(
-            f"data.votes is {asked.votes:g} and data.agreement {asked.agreement}, but this copy of {asked.dataset} "
-            "comes without votes: put FER+'s fer2013new.csv beside it or name it in data.options.ferplus"
+            f"data.votes or data.agreement asks for FER+ votes, but this copy of {asked.dataset} comes without votes: "
+            "put FER+'s fer2013new.csv beside it or name it in data.options.ferplus"
         )
     share = np.full((len(rows), 1), asked.votes, np.float32)
     if asked.agreement is not None and faceset.votes is not None:

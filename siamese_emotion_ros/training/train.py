@@ -65,11 +65,7 @@ def train(
     world_size = config.trainer.devices * config.trainer.num_nodes
     labels = data.labels.numpy()[data.train]
     sampler = BatchSampler(labels, config.sampling, config.trainer.seed, world_size, data.classes)
-    may_use_gpu = config.trainer.accelerator != "cpu" and torch.cuda.is_available()
-    if may_use_gpu and hasattr(torch.utils, "deterministic"):
-        # A help in finding bugs alone, and hundreds of small calls in a step that the GPU waits for.
-        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    loader = BatchLoader(data, sampler, pinned=may_use_gpu)
+    loader = BatchLoader(data, sampler, pinned=config.trainer.accelerator != "cpu" and torch.cuda.is_available())
     module = SiameseModule(config, sampler.rows_per_tuple, sampler.steps * config.trainer.epochs)
     provenance = dict(data.provenance)
     if module.teachers is not None:
@@ -192,6 +188,9 @@ def _trainer(config: TrainingConfig, folder: Path, callbacks: List[Callback], pr
     where = config.trainer
     if progress_bar:
         callbacks.append(RichProgressBar(leave=True))
+    if hasattr(torch.utils, "deterministic"):
+        # `deterministic` would fill all new memory, to help find bugs: hundreds of calls a step, which a GPU waits for.
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     try:
         return pl.Trainer(
             accelerator=where.accelerator,
