@@ -10,11 +10,13 @@ from siamese_emotion_ros.cli.errors import reported
 
 
 def average(
-    models: List[Path] = typer.Argument(..., help="Model files of one network, one of which went on from another."),
+    models: List[Path] = typer.Argument(
+        ..., help="Model files of one network: trained on from one another, or all from the same model."
+    ),
     output: Path = typer.Option(..., help="Model file to write."),
     force: bool = typer.Option(False, "--force", help="Overwrite OUTPUT."),
 ) -> None:
-    """Average the weights of models that were trained on from one another, which often beats each of them.
+    """Average the weights of models that share a beginning, which often beats each of them.
 
     Another model: build its galleries from OUTPUT.
     """

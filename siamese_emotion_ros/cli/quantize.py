@@ -19,10 +19,11 @@ def quantize(
     root: Path = typer.Option(..., help="Your copy of the data set, or the recording."),
     output: Path = typer.Option(..., help="Model file to write."),
     split: Optional[str] = typer.Option(
-        None, help="How the data set is split (official, stratified, subject, paper): units are chosen by faces of its "
-        "train part, and judged by as many of its val part. Default: official where it has one, else stratified."
+        None, help="How the data set is split (official, stratified, subject, paper): the integers' steps "
+        "are chosen on faces of its train part and checked on as many of its val part. Default: official where it has "
+        "one, else stratified."
     ),
-    faces: int = typer.Option(256, min=1, max=4096, help="How many faces choose the units."),
+    faces: int = typer.Option(256, min=1, max=4096, help="How many faces the integers' steps are chosen on."),
     seed: int = typer.Option(0, min=0, help="Seed of the split and of the choice of faces."),
     option: Optional[List[str]] = typer.Option(
         None, metavar="KEY=VALUE", help="Option of the data set's loader, such as labels=ferplus; repeatable."

@@ -260,6 +260,11 @@ def _listen(
             raise DemoError(f"nothing was heard for {SILENCE_LIMIT:.0f} s:\n{complaints}")
 
 
+def folders_of(files: Sequence[str]) -> List[str]:
+    """The folders, each once, of those of `files` that exist: not of one that was not given, or a shipped one's name."""
+    return sorted({str(Path(file).resolve().parent) for file in files if file and Path(file).exists()})
+
+
 def _start(
     options: argparse.Namespace, player: str, source: Source, namespace: str, depth: int, scratch: Path
 ) -> Iterator[Child]:
@@ -275,9 +280,9 @@ def _start(
         given = getattr(options, name)
         if given:
             pipeline[f"{name}_path"] = str(Path(given).resolve()) if Path(given).exists() else given
-    folders = [str(Path(given).resolve().parent) for given in (options.model, options.gallery) if Path(given).exists()]
+    folders = folders_of((options.model, options.gallery))
     if folders:
-        pipeline["artifact_dirs"] = sorted(set(folders)) + shipped_models()
+        pipeline["artifact_dirs"] = folders + shipped_models()
     if not source.live:
         # Every frame of a file counts: reliable topics, and queues that hold what a slow machine has not come to.
         pipeline["qos_overrides"] = {

@@ -47,7 +47,8 @@ PARAMETERS = ParameterTable("siamese_emotion", [
          choices=BACKENDS, changes=UNCONFIGURED),
     Spec("threads", 1, "CPU threads that the network may use in this process.", low=1, high=64, changes=UNCONFIGURED),
     Spec("artifact_dirs", shipped_models,
-         "Folders that model and gallery may come from; links and `..` are followed before the check.",
+         "Folders that model and gallery may come from, instead of the package's own; links and `..` are followed "
+         "before the check.",
          changes=START, shown="the package's `models`"),
     Spec("gallery_dir", "", "Folder that ~/save_gallery writes to and gallery_path may come from; empty is nowhere.",
          changes=START),

@@ -149,10 +149,12 @@ def test_ctrl_c_ends_demo_and_children_and_still_writes_the_summary(demo, clip, 
     assert 0 < summary["frames"] < 20 and summary["stamps_equal"] is True
 
 
-def test_help_names_every_argument():
-    text = emotion_demo._parser().format_help()
-    names = (
-        "--source", "--output", "--rate", "--seconds", "--model", "--gallery", "--smoothing", "--device", "--detector",
-    )
-    for argument in names:
-        assert argument in text
+def test_artifacts_come_from_the_folders_of_files_that_were_named(tmp_path):
+    mine = tmp_path / "mine.safetensors"
+    mine.write_bytes(b"")
+    assert emotion_demo.folders_of((str(mine), str(mine))) == [str(tmp_path)]
+    assert emotion_demo.folders_of(("", "compact_fer2013.safetensors")) == []
+
+
+def test_every_argument_is_explained():
+    assert not [action.dest for action in emotion_demo._parser()._actions if not action.help]

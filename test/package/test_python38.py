@@ -68,7 +68,7 @@ def test_the_command_lines_annotations_can_be_evaluated(source):
     """typer evaluates the annotations of a command, so `from __future__ import annotations` is no help there."""
     found = [
         f"{path.name}:{line}: {text}"
-        for path in sorted((source / "siamese_emotion_ros" / "cli").glob("*.py"))
+        for path in sorted((source / "siamese_emotion_ros" / "cli").rglob("*.py"))
         for line, text in newer_annotations(ast.parse(path.read_text(encoding="utf-8")))
     ]
     assert found == []

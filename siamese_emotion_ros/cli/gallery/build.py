@@ -41,17 +41,18 @@ def build(
         0.0, help="Anchors are only faces whose own label this share of the FER+ voters chose, such as 0.25."
     ),
     corrected: float = typer.Option(
-        0.0, help="An anchor on whose emotion this share of the FER+ voters agree, such as 0.6, is of that emotion, "
-        "whatever its own label says."
+        0.0, help="Where at least this share of the FER+ voters agrees on an emotion, such as 0.6, the anchor is of "
+        "that emotion, whatever its own label says."
     ),
     method: str = typer.Option("random", help="How they become --anchors: random, herding, hart, kmeans or edited."),
     judge: str = typer.Option(
-        "neighbors", help="Who says which anchors are clear, for hart and edited: neighbors, or the model's head."
+        "neighbors", help="What says which anchors clearly show their emotion, for hart and edited: their neighbours "
+        "(neighbors), or the model's classification head (head)."
     ),
     k: int = typer.Option(15, help="Neighbours that vote."),
     known_share: Optional[float] = typer.Option(
         None, help="Calibrate on the val faces: the threshold, so that this share of those named rightly stays known "
-        "(0.95), and sharpness and doubt, so that confidence is the probability of being right."
+        "(0.95), and the vote, so that confidence is the probability of being right."
     ),
     image_size: Optional[int] = typer.Option(
         None, min=1, help="Also store the faces, this many pixels square, so that the gallery can follow another model."

@@ -28,7 +28,11 @@ def calibrate(
     device: str = typer.Option("auto", help="auto, cpu, cuda or cuda:<n>."),
     force: bool = typer.Option(False, "--force", help="Overwrite OUTPUT."),
 ) -> None:
-    """Set the unknown threshold, and sharpness and doubt, so that confidence is the probability of being right."""
+    """Set the unknown threshold, and rescale the vote so that confidence is the probability of being right.
+
+    Each emotion's share of the vote is raised to a power (sharpness), a constant (doubt) is added, and they are brought
+    back to sum 1.
+    """
     with reported():
         faces = Source(dataset, root, split, options_of(option))
         _calibrate(file, model, faces, output, known_share, k, seed, device, force)
