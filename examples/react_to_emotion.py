@@ -74,7 +74,7 @@ def main() -> None:
             limits = [float(self.declare_parameter(name, default).value) for name, default in (
                 ("hold", 0.5), ("enter", 0.5), ("forget", 2.0))]
             self._emotions = SteadyEmotions(*limits)
-            self.create_subscription(EmotionStamped, "emotion", self._hear, 10)
+            self.create_subscription(EmotionStamped, "emotion", self._hear, 100)  # a crowd's come in one burst
 
         def _hear(self, message: EmotionStamped) -> None:
             stamp = message.header.stamp.sec + 1e-9 * message.header.stamp.nanosec

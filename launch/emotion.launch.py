@@ -6,7 +6,9 @@
     ros2 launch siamese_emotion_ros emotion.launch.py --show-args
 """
 import os
+import tempfile
 
+import yaml
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
@@ -91,7 +93,7 @@ def start_nodes(context):
             package=PACKAGE,
             executable=executable,
             namespace=given["namespace"],
-            parameters=[params_file, parameters],
+            parameters=[params_file, *argument_files(nodes_of(executable), parameters)],
             remappings=[("image_raw", given["image"]), *([("/clock", "clock")] if recorded else [])],
             arguments=[*arguments, "--ros-args", "--log-level", given["log_level"]],
             output="screen",
@@ -110,6 +112,24 @@ def start_nodes(context):
     if given["overlay"] == "true":
         nodes.append(node(OVERLAY, parameters))
     return nodes
+
+
+def nodes_of(executable):
+    """The names of the nodes that an executable of ours runs."""
+    return (*SEPARATE, OVERLAY) if executable == COMPOSED else (executable,)
+
+
+def argument_files(nodes, parameters):
+    """The parameter file, if any, that sets what the arguments ask for, of each node by its name.
+
+    launch_ros would write them for "/**"; where params_file has that section too, its sections of nodes would win.
+    """
+    if not parameters:
+        return []
+    with tempfile.NamedTemporaryFile("w", prefix="emotion_launch_", suffix=".yaml", delete=False) as file:
+        for node in nodes:
+            yaml.safe_dump({f"/**/{node}": {"ros__parameters": parameters}}, file)
+    return [file.name]
 
 
 def heard_reliably(context, given):

@@ -18,7 +18,7 @@ public:
       declare_parameter("hold", 0.5), declare_parameter("enter", 0.5), declare_parameter("forget", 2.0))
   {
     subscription_ = create_subscription<EmotionStamped>(
-      "emotion", 10, [this](EmotionStamped::ConstSharedPtr message) {
+      "emotion", 100, [this](EmotionStamped::ConstSharedPtr message) {
         const double stamp = message->header.stamp.sec + 1e-9 * message->header.stamp.nanosec;
         const auto change = emotions_.update(message->face_id, message->label, message->confidence, stamp);
         if (change) {

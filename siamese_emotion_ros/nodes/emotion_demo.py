@@ -29,6 +29,7 @@ from siamese_emotion_ros.nodes import live_table
 from siamese_emotion_ros.nodes.bag_player import RecordedImages
 from siamese_emotion_ros.nodes.children import Child, ChildError
 from siamese_emotion_ros.nodes.conversions import emotion_mark, nanoseconds
+from siamese_emotion_ros.nodes.lifecycle import emotion_qos, result_qos
 from siamese_emotion_ros.nodes.pairing import Frame, FramePairing
 from siamese_emotion_ros.nodes.recorder import Recording, RecordingError, Seen
 from siamese_emotion_ros.nodes.sources import Source, SourceError, open_source
@@ -69,7 +70,9 @@ class DemoNode(Node):
         )
         self.create_subscription(Image, "image_raw", lambda message: heard.put(("image", message)), reliable)
         self.create_subscription(FaceCropArray, "faces", lambda message: heard.put(("faces", message)), reliable)
-        self.create_subscription(EmotionStamped, "emotion", lambda message: heard.put(("emotion", message)), reliable)
+        self.create_subscription(
+            EmotionStamped, "emotion", lambda message: heard.put(("emotion", message)), result_qos(answers_of(depth))
+        )
         self.create_subscription(Bool, f"{player}/ended", lambda message: heard.put(("ended", message)), latched)
 
 
@@ -198,7 +201,7 @@ def run_demo(options: argparse.Namespace, console: Console) -> Dict[str, Any]:
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     view = live_table.View(source=options.source, total=source.total, note="starting …")
     # Twice what the pipeline's own queue holds; of an image three messages and more are heard.
-    heard = Mailbox(capacity=8 * depth)
+    heard = Mailbox(capacity=7 * depth + answers_of(depth))
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     node = DemoNode(namespace, player, depth, heard)
     executor = SingleThreadedExecutor()
@@ -260,8 +263,18 @@ def _listen(
             raise DemoError(f"nothing was heard for {SILENCE_LIMIT:.0f} s:\n{complaints}")
 
 
+def queue(depth: int) -> Dict[str, Any]:
+    """What a parameter file says of a topic of which nothing may get lost."""
+    return {"reliability": "reliable", "history": "keep_last", "depth": depth}
+
+
+def answers_of(images: int) -> int:
+    """How many answers may wait where so many images may: one each, or all of one image with a crowd."""
+    return max(images, emotion_qos().depth)
+
+
 def folders_of(files: Sequence[str]) -> List[str]:
-    """The folders, each once, of those of `files` that exist: not of one that was not given, or a shipped one's name."""
+    """The folders, each once, of those of `files` that exist: not of what was not given, or a shipped file's name."""
     return sorted({str(Path(file).resolve().parent) for file in files if file and Path(file).exists()})
 
 
@@ -269,7 +282,6 @@ def _start(
     options: argparse.Namespace, player: str, source: Source, namespace: str, depth: int, scratch: Path
 ) -> Iterator[Child]:
     """The source and the pipeline, unconfigured; what the user chose is in parameter files."""
-    subscribers = {"reliability": "reliable", "history": "keep_last", "depth": depth}
     pipeline: Dict[str, Any] = {
         "autostart": False, "device": options.device, "detector": options.detector,
         "smoothing": {"window": options.smoothing, "hysteresis": HYSTERESIS if options.smoothing > 1 else 0.0},
@@ -286,10 +298,9 @@ def _start(
     if not source.live:
         # Every frame of a file counts: reliable topics, and queues that hold what a slow machine has not come to.
         pipeline["qos_overrides"] = {
-            f"{namespace}/{topic}": {kind: dict(subscribers) for kind in kinds}
-            for topic, kinds in (
-                ("image_raw", ("subscription",)), ("faces", ("publisher", "subscription")), ("emotion", ("publisher",))
-            )
+            f"{namespace}/image_raw": {"subscription": queue(depth)},
+            f"{namespace}/faces": {"publisher": queue(depth), "subscription": queue(depth)},
+            f"{namespace}/emotion": {"publisher": queue(answers_of(depth))},
         }
     camera: Dict[str, Any] = {"autostart": False, "wait_for_subscribers": 2}
     if player == "image_source":
@@ -300,7 +311,7 @@ def _start(
         camera["rate"] = options.rate / source.rate if options.rate else 1.0
         pipeline["use_sim_time"] = True
     if not source.live:
-        camera["qos_overrides"] = {f"{namespace}/image_raw": {"publisher": dict(subscribers)}}
+        camera["qos_overrides"] = {f"{namespace}/image_raw": {"publisher": queue(depth)}}
     for executable, parameters in ((player, camera), ("emotion_pipeline", pipeline)):
         file = scratch / f"{executable}.yaml"
         file.write_text(yaml.safe_dump({"/**": {"ros__parameters": parameters}}), encoding="utf-8")

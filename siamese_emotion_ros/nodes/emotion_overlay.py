@@ -13,7 +13,7 @@ from siamese_emotion_ros.faces.image_messages import drawable, image_from_messag
 from siamese_emotion_ros.msg import EmotionStamped, FaceCropArray
 from siamese_emotion_ros.nodes.conversions import ReusedImage, emotion_mark, nanoseconds
 from siamese_emotion_ros.nodes.face_crop import TRANSPORT, image_topic
-from siamese_emotion_ros.nodes.lifecycle import AUTOSTART, REFUSALS, StreamNode, result_qos, run
+from siamese_emotion_ros.nodes.lifecycle import AUTOSTART, REFUSALS, StreamNode, emotion_qos, result_qos, run
 from siamese_emotion_ros.nodes.listener import Heard, Listener
 from siamese_emotion_ros.nodes.pairing import Frame, FramePairing
 from siamese_emotion_ros.nodes.parameters import ParameterTable
@@ -23,8 +23,12 @@ PARAMETERS = ParameterTable("emotion_overlay", [TRANSPORT, AUTOSTART])
 #: How often the node looks whether anybody watches [s].
 LOOK_EVERY = 0.5
 
-#: Images that may wait for their emotions: half a second's worth.
+#: Images that may wait for their emotions: half a second's worth, and as many more as fit into so much memory [bytes].
 IMAGES_WAITING = 15
+MEMORY = 100_000_000
+
+#: Messages that may wait to be worked on: what comes of some images, one of them with a crowd.
+WAITING = 160
 
 
 class EmotionOverlay(StreamNode):
@@ -34,6 +38,8 @@ class EmotionOverlay(StreamNode):
         self._publisher: Any = None
         self._timer: Any = None
         self._listener: Optional[Listener] = None
+        self._pairing: Optional[FramePairing] = None
+        self._drawn: Optional[ReusedImage] = None
         super().__init__(PARAMETERS, **kwargs)
 
     def load(self, settings: Any) -> None:
@@ -74,23 +80,29 @@ class EmotionOverlay(StreamNode):
 
     def _watch(self) -> None:
         self.vitals.begin()  # nobody missed what came before
-        self._pairing, self._drawn = FramePairing(IMAGES_WAITING), ReusedImage()
+        pairing = self._pairing = FramePairing(IMAGES_WAITING)
+        self._drawn = ReusedImage()
         images = QoSProfile(depth=5, reliability=QoSReliabilityPolicy.BEST_EFFORT)
-        listener = self._listener = Listener(self, 4 * IMAGES_WAITING, [
+        listener = self._listener = Listener(self, WAITING, [
             Heard(*image_topic(self), images, self._take_image),
             Heard(FaceCropArray, "faces", result_qos(), self._take_faces),
-            Heard(EmotionStamped, "emotion", result_qos(), self._take_emotion),
+            Heard(EmotionStamped, "emotion", emotion_qos(), self._take_emotion),
         ])
-        self.vitals.replaced = lambda: listener.replaced
+        self.vitals.replaced = lambda: listener.replaced + pairing.given_up
 
     def _unwatch(self) -> None:
         if self._listener is not None:
             self._listener.stop()
-            self._listener = None
+            # Neither is needed while nobody watches, and both hold images.
+            self._listener = self._pairing = self._drawn = None
 
     def _take_image(self, message: Any) -> None:
         self.vitals.took()
+        self._pairing.capacity = max(IMAGES_WAITING, MEMORY // max(1, len(message.data)))
+        before = self._pairing.given_up
         self._publish(self._pairing.add_image(nanoseconds(message.header.stamp), message))
+        if self._pairing.given_up > before:
+            self.tell(f"emotions come more than {self._pairing.capacity} images later: those are left out")
 
     def _take_faces(self, message: FaceCropArray) -> None:
         self._publish(self._pairing.add_faces(nanoseconds(message.header.stamp), message))

@@ -4,7 +4,7 @@ from __future__ import annotations
 import math
 import re
 from pathlib import Path
-from typing import Any, Callable, List, Tuple
+from typing import Any, Callable, List, Optional, Tuple
 
 import numpy as np
 
@@ -87,7 +87,7 @@ class EnrolmentServices:
         _show_ids(self._node.snapshot(), response)
         check_label(self._node.snapshot().recognizer.gallery, request.label, request.new_class)
         _check_name(request.name)
-        candidates = _given(request.images) if request.images else self._collect(request)[1]
+        face_id, candidates = (None, _given(request.images)) if request.images else self._collect(request)
         said: List[str] = []
 
         def enrol(snapshot: Snapshot) -> Snapshot:
@@ -101,8 +101,9 @@ class EnrolmentServices:
             if not len(choice.kept):
                 raise ValueError(f"{choice.sentence()}: see the parameters enrolment.*")
             gallery, names = extend(
-                recognizer.gallery, request.label, choice.embeddings, [candidates[row].face for row in choice.kept],
-                request.name, request.new_class,
+                recognizer.gallery, request.label, _as_asked(snapshot, face_id, choice.embeddings),
+                [candidates[row].face for row in choice.kept],
+                request.name, request.new_class, snapshot.on_disk.names,
             )
             following = snapshot.with_anchors(gallery)
             response.added, response.names = len(names), list(names)
@@ -171,6 +172,7 @@ class EnrolmentServices:
         return f"{len(gallery)} anchors ({counts}), {state}"
 
     def _calibrate_neutral(self, request: Any, response: Any) -> str:
+        response.gallery_version = self._node.snapshot().version
         _check_has_neutral(self._node.snapshot())
         face_id, candidates = self._collect(request)
         said: List[str] = []
@@ -240,6 +242,19 @@ def _file_to_write(folder: str, name: str, overwrite: bool) -> Path:
         except ValueError as error:  # in one folder with galleries there may be the model that they need
             raise ValueError(f"only a gallery is replaced, and {error}; choose another name") from error
     return path
+
+
+def _as_asked(snapshot: Snapshot, face_id: Optional[int], embeddings: np.ndarray) -> np.ndarray:
+    """Embeddings of a face as the anchors are asked about it: less what is its person's own, where that is known."""
+    offset = None if face_id is None else snapshot.neutrals.offset(face_id)
+    if offset is None:
+        return embeddings
+    if snapshot.recognizer.gallery.images is not None:
+        raise ValueError(
+            f"face {face_id} has a personal neutral, and this gallery keeps the images of its anchors, which know of "
+            "none: enrol before ~/calibrate_neutral, or after ~/reset_gallery"
+        )
+    return embeddings - offset
 
 
 def _check_has_neutral(snapshot: Snapshot) -> None:

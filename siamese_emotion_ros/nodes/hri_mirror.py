@@ -15,7 +15,7 @@ from siamese_emotion_ros.faces.image_messages import image_from_message
 from siamese_emotion_ros.msg import EmotionStamped, FaceCrop, FaceCropArray
 from siamese_emotion_ros.nodes.conversions import image_message, nanoseconds
 from siamese_emotion_ros.nodes.hri_faces import TrackedFaces
-from siamese_emotion_ros.nodes.lifecycle import AUTOSTART, StreamNode, result_qos, run
+from siamese_emotion_ros.nodes.lifecycle import AUTOSTART, StreamNode, emotion_qos, result_qos, run
 from siamese_emotion_ros.nodes.listener import Heard, Listener
 from siamese_emotion_ros.nodes.parameters import Change, ParameterTable, Spec
 from siamese_emotion_ros.recognition.emotions import ROS4HRI
@@ -29,8 +29,8 @@ PARAMETERS = ParameterTable("hri_mirror", [
 #: Where REP-155 wants it, whatever the node's namespace.
 FACES = "/humans/faces"
 
-#: Messages that may wait to be mirrored: a frame with nine faces comes as ten.
-WAITING = 100
+#: Messages that may wait to be mirrored: a frame with ninety-nine faces comes as a hundred.
+WAITING = 200
 
 
 #: Faces of which nothing has been heard for so long are not in view any more [s].
@@ -69,7 +69,7 @@ class HriMirror(StreamNode):
         # One thread for both topics, as both make publishers.
         listener = self._listener = Listener(self, WAITING, [
             Heard(FaceCropArray, "faces", result_qos(), self._mirror_faces),
-            Heard(EmotionStamped, "emotion", result_qos(), self._mirror_emotion),
+            Heard(EmotionStamped, "emotion", emotion_qos(), self._mirror_emotion),
         ])
         self.vitals.replaced = lambda: listener.replaced
         # Steady time, and in the listener's thread: who was in view when the images ended is not for ever.

@@ -333,6 +333,11 @@ def result_qos(depth: int = 10) -> QoSProfile:
     return QoSProfile(history=QoSHistoryPolicy.KEEP_LAST, depth=depth, reliability=QoSReliabilityPolicy.RELIABLE)
 
 
+def emotion_qos() -> QoSProfile:
+    """For `emotion`: reliable, and deep enough for a crowd, as an image's answers come in a burst, a message a face."""
+    return result_qos(depth=100)
+
+
 @contextmanager
 def _refusing_wrong_qos(topic: str) -> Iterator[None]:
     """ParameterRefused for what rclpy and the middleware raise over an override: a typing error is no fault of ours."""

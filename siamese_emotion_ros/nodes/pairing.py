@@ -38,7 +38,10 @@ class FramePairing:
 
     def __init__(self, capacity: Optional[int] = None) -> None:
         """At most `capacity` images wait; then the oldest is handed out as it is. None: no limit."""
-        self._capacity = capacity
+        #: May be changed at any time.
+        self.capacity = capacity
+        #: How many images were handed out because too many waited.
+        self.given_up = 0
         self._frames: Deque[Frame] = deque()
         self._by_stamp: Dict[Stamp, Frame] = {}
         self._count = 0
@@ -81,7 +84,7 @@ class FramePairing:
         frame = self._by_stamp.get(stamp)
         if frame is None:
             self._early.setdefault(stamp, []).append((attach, message))
-            if self._capacity is not None and len(self._early) > self._capacity:
+            if self.capacity is not None and len(self._early) > self.capacity:
                 self._early.popitem(last=False)
             return []
         attach(frame, message)
@@ -100,9 +103,10 @@ class FramePairing:
         while self._frames:
             frame = self._frames[0]
             passed = frame.number < (self._faces_seen if frame.faces is None else self._emotions_seen)
-            full = self._capacity is not None and len(self._frames) > self._capacity
-            if not (frame.answered or passed or full):
-                break
+            if not (frame.answered or passed):
+                if self.capacity is None or len(self._frames) <= self.capacity:
+                    break
+                self.given_up += 1
             settled.append(self._frames.popleft())
             if self._by_stamp.get(frame.stamp) is frame:
                 del self._by_stamp[frame.stamp]

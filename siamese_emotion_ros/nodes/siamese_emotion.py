@@ -14,7 +14,7 @@ from siamese_emotion_ros.msg import EmotionStamped, FaceCropArray
 from siamese_emotion_ros.nodes.collection import CropCollector
 from siamese_emotion_ros.nodes.conversions import emotion_message, latency_since, nanoseconds
 from siamese_emotion_ros.nodes.enrolment import EnrolmentServices
-from siamese_emotion_ros.nodes.lifecycle import AUTOSTART, Stream, StreamNode, result_qos, run
+from siamese_emotion_ros.nodes.lifecycle import AUTOSTART, Stream, StreamNode, emotion_qos, result_qos, run
 from siamese_emotion_ros.nodes.parameters import START, UNCONFIGURED, Change, ParameterTable, Spec
 from siamese_emotion_ros.nodes.snapshots import OnDisk, Snapshot, build_snapshot
 from siamese_emotion_ros.recognition.approximate import SEARCHES
@@ -79,7 +79,7 @@ class SiameseEmotion(StreamNode):
         """Read and warm model and gallery."""
         with self._swapping:
             self._snapshot = build_snapshot(settings)
-        self._publisher = self.publisher(EmotionStamped, "emotion", result_qos())
+        self._publisher = self.publisher(EmotionStamped, "emotion", emotion_qos())
         self._log_snapshot("answers with")
 
     def start(self) -> None:
@@ -106,6 +106,7 @@ class SiameseEmotion(StreamNode):
             self.destroy_lifecycle_publisher(self._publisher)
             self._publisher = None
         with self._swapping:
+            self._warn_of_what_is_gone(self._snapshot)
             self._snapshot = None
 
     def stop_waiting(self) -> None:
@@ -118,10 +119,14 @@ class SiameseEmotion(StreamNode):
         with self._swapping:
             before = self._snapshot
             self._snapshot = build_snapshot(change.settings, change.names, before)
-        if "gallery_path" in change.names and before.changed:
-            self.get_logger().warning("what was enrolled since the gallery was read or saved is gone")
+        if "gallery_path" in change.names:
+            self._warn_of_what_is_gone(before)
         if self._snapshot is not before:
             self._log_snapshot(f"after {time.monotonic() - started:.2f} s answers with")
+
+    def _warn_of_what_is_gone(self, snapshot: Optional[Snapshot]) -> None:
+        if snapshot is not None and snapshot.changed:
+            self.get_logger().warning("what was enrolled since the gallery was read or saved is gone")
 
     def snapshot(self) -> Snapshot:
         """What answers now; ValueError while the node is unconfigured."""

@@ -109,15 +109,18 @@ def extend(
     faces: Sequence[np.ndarray],
     name: str = "enrolled",
     new_class: bool = False,
+    reserved: Sequence[str] = (),
 ) -> Tuple[Gallery, Tuple[str, ...]]:
     """The gallery with M more anchors of one emotion, and their names, `<name>/<label>/<number>`.
+
+    No name is taken that an anchor or `reserved` has.
 
     embeddings: float32 [M, D], by the gallery's model. faces: the M faces behind them, kept if the gallery keeps
     images. ValueError for a label that the gallery does not have, unless new_class, and for one that cannot be a label.
     """
     label, name = check_label(gallery, label, new_class), name.strip() or "enrolled"
     classes = gallery.classes if label in gallery.classes else (*gallery.classes, label)
-    taken = set(gallery.names)
+    taken = {*gallery.names, *reserved}
     numbers = (number for number in range(1, len(taken) + len(embeddings) + 1))
     free = (text for text in (f"{name}/{label}/{number}" for number in numbers) if text not in taken)
     names = tuple(next(free) for _ in range(len(embeddings)))

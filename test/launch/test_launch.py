@@ -121,6 +121,19 @@ FROM_ITS_BEGINNING = {"wait_for_subscribers": 1, "wait_for_emotions": True}
 with_launch = pytest.mark.skipif(importlib.util.find_spec("launch_ros") is None, reason="launch_ros is not installed")
 
 
+def given_by_name(executable, files):
+    """What the arguments set of each node that an executable runs: of all the same, and of each by its name."""
+    if not files:
+        return {}
+    (file,) = files
+    sections = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
+    names = ("face_crop", "siamese_emotion", "emotion_overlay") if executable == "emotion_pipeline" else (executable,)
+    assert set(sections) == {f"/**/{name}" for name in names}
+    first, *others = (section["ros__parameters"] for section in sections.values())
+    assert all(other == first for other in others)
+    return first
+
+
 def described(pushed="", **arguments):
     """What would be started: by executable, the parameters (merged), remappings, namespace and command line.
 
@@ -141,9 +154,10 @@ def described(pushed="", **arguments):
         context.launch_configurations[action.name] = arguments.get(action.name, action.default_value[0].text)
     nodes = {}
     for node in module.start_nodes(context):
-        file, given = evaluate_parameters(context, node._Node__parameters)
+        file, *given = evaluate_parameters(context, node._Node__parameters)
         nodes[node.node_executable] = {
-            "file": str(file), "parameters": dict(given), "namespace": node._Node__node_namespace,
+            "file": str(file), "arguments_files": given, "parameters": given_by_name(node.node_executable, given),
+            "namespace": node._Node__node_namespace,
             "remappings": [tuple(part[0].text for part in pair) for pair in node._Node__remappings],
             "arguments": list(node._Node__arguments),
         }
@@ -264,8 +278,8 @@ def test_every_other_argument_reaches_every_node(composed, tmp_path):
         assert node["file"] == str(mine)
         assert node["parameters"] == {
             "image_transport": "compressed", "device": "cpu", "model_path": "m", "gallery_path": "g",
-            "artifact_dirs": ("/a", "/b"),
-        } or list(node["parameters"]["artifact_dirs"]) == ["/a", "/b"]
+            "artifact_dirs": ["/a", "/b"],
+        }
         assert node["remappings"] == [("image_raw", "/camera/color")]
         assert node["namespace"] == "robot"
         assert node["arguments"][-2:] == ["--log-level", "debug"]
@@ -286,6 +300,30 @@ def test_nothing_but_the_description_comes_of_it(tmp_path, picture):
     for source in ("0", "/dev/video0", str(tmp_path), "none.mp4"):
         described(source=source)
     assert dict(os.environ) == before
+
+
+@with_launch
+def test_arguments_win_over_what_a_parameter_file_says_of_all_nodes_and_of_each(tmp_path):
+    """rcl's own reading of the files that a node is started with."""
+    import rclpy
+    from rclpy.node import Node
+
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(
+        "/**:\n  ros__parameters: {use_sim_time: false}\n"
+        "/**/siamese_emotion:\n  ros__parameters: {device: auto, k: 3}\n"
+    )
+    context = rclpy.Context()
+    pipeline = described(params_file=str(mine), device="cpu", use_sim_time="true")["emotion_pipeline"]
+    files = [pipeline["file"], *map(str, pipeline["arguments_files"])]
+    rclpy.init(args=["--ros-args", *(part for file in files for part in ("--params-file", file))], context=context)
+    try:
+        node = Node("siamese_emotion", context=context, automatically_declare_parameters_from_overrides=True)
+        values = {name: node.get_parameter(name).value for name in ("device", "k", "use_sim_time")}
+        node.destroy_node()
+    finally:
+        rclpy.shutdown(context=context)
+    assert values == {"device": "cpu", "k": 3, "use_sim_time": True}
 
 
 @with_launch

@@ -11,7 +11,8 @@ from std_msgs.msg import Header
 from siamese_emotion_ros.faces.image_messages import image_from_message
 from siamese_emotion_ros.nodes import emotion_overlay
 from siamese_emotion_ros.nodes.conversions import image_message
-from siamese_emotion_ros.nodes.emotion_overlay import IMAGES_WAITING, EmotionOverlay
+from siamese_emotion_ros.nodes.emotion_overlay import IMAGES_WAITING, WAITING, EmotionOverlay
+from siamese_emotion_ros.nodes.lifecycle import emotion_qos
 
 
 def header(stamp):
@@ -113,6 +114,44 @@ def test_a_gray_image_gets_coloured_drawings(graph, overlay, publishers):
     assert drawn.shape == (240, 320, 3) and (drawn[:, :, 0] != drawn[:, :, 2]).any()
 
 
+def test_a_crowd_is_drawn_though_its_emotions_come_all_at_once(graph, overlay, publishers):
+    watcher, _ = watch(graph, publishers)
+    ids = range(1, 61)
+    publishers["emotion"] = graph.publisher(EmotionStamped, "emotion", emotion_qos())
+    graph.until(publishers["emotion"].get_subscription_count, "it to subscribe")
+    publishers["image"].publish(image_message(header(1), PICTURE))
+    publishers["faces"].publish(faces(1, *ids))
+    for face_id in ids:
+        publishers["emotion"].publish(emotion(1, face_id, len(ids)))
+    graph.until(lambda: watcher, "the drawn image")
+
+
+def test_emotions_may_come_as_many_images_later_as_memory_holds(graph, overlay, publishers):
+    watcher, _ = watch(graph, publishers)
+
+    def late(first, images):
+        for stamp in range(first, first + images):
+            publishers["image"].publish(image_message(header(stamp), PICTURE))
+            graph.until(lambda stamp=stamp: overlay._pairing.waiting == stamp - first + 1, "the image to wait")
+        publishers["faces"].publish(faces(first))
+
+    late(1, 3 * IMAGES_WAITING)
+    graph.until(lambda: watcher, "the first of them")
+    assert watcher[0].header.stamp.sec == 1 and overlay.vitals.report().values["messages replaced by newer"] == "0"
+
+
+def test_images_given_up_are_told_and_none_is_kept_when_nobody_watches(graph, log, monkeypatch, overlay, publishers):
+    monkeypatch.setattr(emotion_overlay, "MEMORY", 0)
+    _, subscription = watch(graph, publishers)
+    for stamp in range(1, IMAGES_WAITING + 4):
+        publishers["image"].publish(image_message(header(stamp), PICTURE))
+        time.sleep(0.01)
+    graph.until(lambda: any("more than 15 images later" in text for _, text in log), "a line about it")
+    graph.until(lambda: overlay.vitals.report().values["messages replaced by newer"] == "3", "the count")
+    graph.node.destroy_subscription(subscription)
+    graph.until(lambda: overlay._pairing is None, "the images to be let go")
+
+
 def test_two_faces_wait_for_each_other_and_a_bad_image_costs_one_line(graph, log, overlay, publishers):
     watcher, _ = watch(graph, publishers)
     publishers["image"].publish(Image(header=header(5), width=4, height=4, step=12, encoding="bgr8"))
@@ -146,6 +185,6 @@ def test_an_overlay_that_is_too_slow_says_so(graph, monkeypatch, overlay, publis
             stamp += 1
             publishers["faces"].publish(faces(stamp))
             time.sleep(0.002)
-        assert 4 * IMAGES_WAITING < stamp < 1000
+        assert WAITING < stamp < 1000
     finally:
         go_on.set()

@@ -53,12 +53,12 @@ def enrolling(start, tmp_path):
 class Stream(threading.Thread):
     """Publishes the crops of a face, or of several, again and again, as a camera would; waits for all answers."""
 
-    def __init__(self, graph, faces, publisher, emotions, *people, first_id=1):
+    def __init__(self, graph, faces, publisher, emotions, *people, first_id=1, start=0):
         super().__init__(daemon=True)
         self._graph, self._emotions, self._before = graph, emotions, len(emotions)
         self._faces, self._publisher, self._people, self._first_id = faces, publisher, people, first_id
         self._ended = threading.Event()
-        self.sent = 0
+        self.sent = self._start = start
 
     def run(self):
         while not self._ended.wait(0.02):
@@ -78,7 +78,7 @@ class Stream(threading.Thread):
     def __exit__(self, *_):
         self._ended.set()
         self.join()
-        expected = self._before + self.sent * len(self._people)
+        expected = self._before + (self.sent - self._start) * len(self._people)
         self._graph.until(lambda: len(self._emotions) >= expected, "the answers to a stream")
 
 
@@ -336,6 +336,25 @@ def test_what_is_enrolled_and_not_saved_goes_with_a_new_gallery_and_the_log_says
     graph.until(lambda: any("was read or saved is gone" in text for _, text in log), "a warning")
 
 
+def test_what_is_enrolled_and_not_saved_is_warned_of_when_the_node_is_cleaned_up(graph, log, enrolling, faces):
+    node, _, _ = enrolling()
+    images = [image_message(faces.of(1).header, face) for face in steady(5)]
+    assert ask(graph, "add_anchors", label="neutral", images=images).success
+    assert graph.transition(node, "deactivate") and graph.transition(node, "cleanup")
+    graph.until(lambda: any("was read or saved is gone" in text for _, text in log), "a warning")
+
+
+def test_the_name_of_a_removed_anchor_is_not_given_to_another_before_that_is_saved(graph, enrolling, faces):
+    enrolling()
+    images = [image_message(faces.of(1).header, face) for face in steady(2)]
+    assert ask(graph, "add_anchors", label="neutral", images=images).success
+    assert ask(graph, "save_gallery", name="mine").success
+    assert ask(graph, "remove_anchors", names=["enrolled/*"]).success
+    again = ask(graph, "add_anchors", label="neutral", images=images)
+    assert list(again.names) == ["enrolled/neutral/3", "enrolled/neutral/4"]
+    assert sum(ask(graph, "describe_gallery").unsaved) == 2
+
+
 def test_enrolled_anchors_with_images_follow_a_change_of_model(graph, enrolling, faces):
     node, publisher, emotions = enrolling(gallery_path="gallery_a3_images.safetensors")
     somebody = steady(8)
@@ -426,6 +445,29 @@ def test_a_calibrated_face_is_neutral_at_rest_and_nobody_else_is_touched(graph, 
     assert not ask(graph, "describe_gallery").calibrated_face_ids
     (reset, _) = faces.answers(graph, emotions, publisher, array)
     assert reset.neighbor_distances == before.neighbor_distances and reset.personal_offset == 0
+
+
+def test_a_calibrated_face_is_enrolled_as_it_is_compared(graph, enrolling, faces):
+    _, publisher, emotions = enrolling(k=1)
+    resting, face = steady(8), steady(8, seed=31)
+    with Stream(graph, faces, publisher, emotions, resting, first_id=5) as stream:
+        assert ask(graph, "calibrate_neutral", face_id=5, count=8).success
+    with Stream(graph, faces, publisher, emotions, face, first_id=5, start=stream.sent) as stream:
+        enrolled = ask(graph, "add_anchors", label="sadness", face_id=5, count=8)
+    assert enrolled.success, enrolled.message
+    (answer,) = faces.answers(graph, emotions, publisher, faces.of(stream.next_stamp, face[:1], first_id=5))
+    assert answer.personal_offset > 0
+    assert set(answer.neighbor_names) <= set(enrolled.names) and answer.label == "sadness"
+
+
+def test_a_gallery_of_images_takes_no_calibrated_face(graph, enrolling, faces):
+    _, publisher, emotions = enrolling(gallery_path="gallery_a3_images.safetensors")
+    with Stream(graph, faces, publisher, emotions, steady(), first_id=5):
+        refused = ask(graph, "calibrate_neutral", face_id=6, count=3, timeout=0.1)
+        assert not refused.success and refused.gallery_version == 1
+        assert ask(graph, "calibrate_neutral", face_id=5, count=8).success
+        answer = ask(graph, "add_anchors", label="sadness", face_id=5, count=3)
+    assert not answer.success and "face 5 has a personal neutral" in answer.message
 
 
 def test_nobody_has_the_neutral_of_who_was_there_before_a_pause(graph, enrolling, faces):

@@ -78,7 +78,7 @@ def test_capacity_bounds_images_and_what_came_early():
     pairing = FramePairing(capacity=3)
     handed_out = [frame for stamp in range(10) for frame in pairing.add_image(stamp, None)]
     assert [frame.stamp for frame in handed_out] == list(range(7))
-    assert pairing.waiting == 3
+    assert pairing.waiting == 3 and pairing.given_up == 7
     for stamp in range(100, 1000):
         pairing.add_faces(stamp, faces())
     assert len(pairing._early) == 3

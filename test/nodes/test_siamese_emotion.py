@@ -2,8 +2,10 @@
 import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
+from siamese_emotion_ros.msg import EmotionStamped
 
 from siamese_emotion_ros.nodes.conversions import nanoseconds
+from siamese_emotion_ros.nodes.lifecycle import emotion_qos
 from siamese_emotion_ros.recognition.model import EmbeddingModel
 
 # --- answers ---
@@ -39,6 +41,16 @@ def test_all_faces_of_a_frame_are_embedded_in_one_batch(graph, start, monkeypatc
     batches.clear()
     faces.answers(graph, emotions, publisher, faces.of(1, faces.CROPS))
     assert batches == [3]
+
+
+def test_every_face_of_a_crowd_is_answered(graph, start, faces):
+    _, publisher, _ = start()
+    heard = []
+    graph.node.create_subscription(EmotionStamped, "emotion", heard.append, emotion_qos())
+    graph.until(lambda: publisher.get_subscription_count(), "the node to listen")
+    for stamp in range(1, 6):
+        publisher.publish(faces.of(stamp, faces.CROPS * 16))
+        graph.until(lambda stamp=stamp: len(heard) == 48 * stamp, "an answer for each face")
 
 
 def test_a_frame_without_a_face_has_no_answer(graph, start, faces):

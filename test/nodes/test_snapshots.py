@@ -4,6 +4,7 @@ import os
 import numpy as np
 import pytest
 
+from siamese_emotion_ros.nodes import snapshots
 from siamese_emotion_ros.nodes.siamese_emotion import PARAMETERS
 from siamese_emotion_ros.nodes.snapshots import build_snapshot, resolve_artifact
 from siamese_emotion_ros.recognition.artifacts import ArtifactError
@@ -137,6 +138,14 @@ def test_a_persons_neutral_stays_with_its_model_through_galleries(settings):
     np.testing.assert_allclose(back.recognize([4], [FACE])[0].class_distances, other.class_distances)
     pair = settings(model_path="model_b.safetensors", gallery_path="gallery_b3.safetensors")
     assert not build_snapshot(pair, {"model_path", "gallery_path"}, known).neutrals
+
+
+def test_another_k_does_not_embed_a_gallery_of_images_again(settings, monkeypatch):
+    of_images = {"model_path": "model_b.safetensors", "gallery_path": "gallery_a3_images.safetensors"}
+    before = build_snapshot(settings(**of_images))
+    monkeypatch.setattr(snapshots, "reembed", lambda *_: pytest.fail("nothing that it is made of has changed"))
+    after = build_snapshot(settings(**of_images, k=3), {"k"}, before)
+    assert after.recognizer.gallery is before.recognizer.gallery and after.recognizer.k == 3
 
 
 def test_what_is_saved_can_be_read_again_without_naming_its_folder_twice(settings, artifacts, tmp_path):
