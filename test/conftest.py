@@ -15,6 +15,13 @@ os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
 # Humble.
 os.environ.setdefault("ROS_LOCALHOST_ONLY", "1")
 
+if importlib.util.find_spec("hypothesis") is not None:
+    from hypothesis import settings
+
+    # Time is measured elsewhere: a busy machine must not fail a property.
+    settings.register_profile("anyhow", deadline=None)
+    settings.load_profile("anyhow")
+
 
 @pytest.fixture(scope="session")
 def bag_making():

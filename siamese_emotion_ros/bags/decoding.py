@@ -64,6 +64,8 @@ def stamp_of(message: Any) -> int:
 
 def says_labels(topic: Topic) -> bool:
     """Whether label_of can read this topic: a std_msgs/String, or any type that begins with a Header and a string."""
+    if topic.type in IMAGE_TYPES:  # a compressed image begins so, too
+        return False
     return topic.type in (STRING, *KNOWN_LABELS) or _begins_with_header_and_text(topic.definition)
 
 

@@ -82,7 +82,7 @@ def _evaluate(
     from siamese_emotion_ros.evaluation.anchors import gallery_of_faces, narrowed, shared_classes, without_queries
     from siamese_emotion_ros.evaluation.measurement import measure
     from siamese_emotion_ros.evaluation.page import render_page
-    from siamese_emotion_ros.evaluation.parts import choose_part
+    from siamese_emotion_ros.evaluation.parts import choose_part, trained_otherwise
     from siamese_emotion_ros.evaluation.personal import measure_personal
     from siamese_emotion_ros.evaluation.report import build_report, write_report
     from siamese_emotion_ros.evaluation.terminal import summary
@@ -101,9 +101,13 @@ def _evaluate(
         gallery_path = _shipped(DEFAULT_GALLERIES.format(_set_name(wanted))) if gallery_path is None else gallery_path
         stored = load_gallery(gallery_path, embedder, model_path)
     facts = {"data": str(queried.root), "model file": str(model_path), "seed": seed}
-    notices = []
+    if queried.options:
+        facts["options"] = queried.options_text
 
     queries, loaded, split_name = queried.load(seed)
+    notices = trained_otherwise(embedder.spec.provenance, queried.dataset, split_name, seed)
+    if queried.options:
+        split_name = f"{split_name}, {queried.options_text}"
     if stored is not None:
         gallery = narrowed(stored, wanted or shared_classes(stored.classes, queries))
         facts["gallery file"] = str(gallery_path)
@@ -114,6 +118,11 @@ def _evaluate(
         others = load_faces(anchored.dataset, anchored.root, anchored.options)
         chosen, anchors_part = choose_part(others, anchored.split or ("train" if same else "all"), seed)
         pool, left = without_queries(others.select(chosen), queries)
+        if not len(pool):
+            raise ValueError(
+                f"all {left} anchors are among the faces that are asked about: say which faces are which by --split "
+                "and --anchors-split"
+            )
         if left:
             notices.append(f"{left} anchors were left out: their pictures are among the faces that are asked about.")
         with_faces = tuple(label for label, count in pool.counts().items() if count)
@@ -121,6 +130,8 @@ def _evaluate(
         with face_progress("embedding anchors") as progress:
             gallery = gallery_of_faces(embedder, pool, k, progress)
         facts["anchors from"] = str(anchored.root)
+        if anchored.options:
+            facts["anchors' options"] = anchored.options_text
         anchors_name = f"{anchored.dataset}, {anchors_part}"
     with face_progress("embedding faces") as progress:
         measurement = measure(embedder, gallery, settings, queries, seed, progress=progress)

@@ -11,9 +11,12 @@ if TYPE_CHECKING:
 
 def refuse_unwritable(*outputs: Optional[Path]) -> None:
     """ValueError for the first of `outputs` (None = not asked for) that cannot become a file; no trace is left."""
+    named = [output.resolve() for output in outputs if output is not None]
     for output in outputs:
         if output is None:
             continue
+        if named.count(output.resolve()) > 1:
+            raise ValueError(f"{output} is named for two outputs: give each a file of its own")
         if output.is_dir():
             raise ValueError(f"{output} is a folder: name a file in it")
         folder = next(parent for parent in output.absolute().parents if parent.exists())

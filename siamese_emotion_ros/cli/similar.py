@@ -38,7 +38,7 @@ def _similar(
     import cv2
     from rich.table import Table
 
-    from siamese_emotion_ros.cli.output import plain_console, refuse_existing
+    from siamese_emotion_ros.cli.output import plain_console, refuse_existing, refuse_unwritable
     from siamese_emotion_ros.cli.progress import face_progress
     from siamese_emotion_ros.drawing.contact_sheet import contact_sheet
     from siamese_emotion_ros.evaluation.retrieval import matches_csv, similar_faces, within
@@ -46,6 +46,7 @@ def _similar(
     from siamese_emotion_ros.recognition.whole_files import write_atomically
     from siamese_emotion_ros.shipped import DEFAULT_MODEL, shipped_path
 
+    refuse_unwritable(sheet, csv)
     for output in (sheet, csv):
         _refuse_input(output, anchor, folder)
         refuse_existing(output, force)

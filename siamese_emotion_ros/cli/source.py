@@ -25,6 +25,11 @@ class Source(NamedTuple):
         rows, part = choose_part(loaded, self.split, seed)
         return loaded.select(rows), loaded, part
 
+    @property
+    def options_text(self) -> str:
+        """The loader's options as they were given, for a report."""
+        return ", ".join(f"{name}={value}" for name, value in sorted(self.options.items()))
+
     def is_same_copy(self, other: Source) -> bool:
         """Whether both are the same files."""
         return self.dataset == other.dataset and self.root.resolve() == other.root.resolve()
@@ -49,7 +54,7 @@ def named(text: str, flag: str) -> Tuple[str, Path]:
     dataset, colon, path = text.partition(":")
     if not (dataset and colon and path):
         raise ValueError(f"{flag} is {text!r}: expected a data set and its place, such as ckplus:/data/CK+")
-    return dataset, Path(path)
+    return dataset, Path(path).expanduser()  # behind a colon no shell does it
 
 
 def options_of(texts: Optional[List[str]]) -> Dict[str, Any]:

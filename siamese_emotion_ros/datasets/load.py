@@ -38,7 +38,7 @@ def load(
     loader = loaders[dataset]
     hints = typing.get_type_hints(loader)
     known = {name: _kinds(hints[name]) for name in inspect.signature(loader).parameters if name != "root"}
-    unknown = sorted(set(options) - set(known))
+    unknown = sorted(str(name) for name in set(options) - set(known))
     if unknown:
         sayable = [name for name, kinds in known.items() if not any(map(_is_function, kinds))]
         raise DataSetError(f"{dataset} has no option {', '.join(unknown)}: it has {', '.join(sayable)}")

@@ -50,6 +50,21 @@ def split(faceset: FaceSet, scheme: str, seed: int = 0) -> Dict[str, np.ndarray]
     return parts
 
 
+def split_classes(
+    faceset: FaceSet, classes: Sequence[str], scheme: str, seed: int = 0
+) -> Tuple[FaceSet, Dict[str, np.ndarray]]:
+    """The faces of `classes`, as FaceSet.restrict gives them, and the parts that `split` has them in among all faces.
+
+    A split of theirs alone would be another one, and who learns some emotions would be measured, among all, on faces
+    that it learned from. DataSetError as both.
+    """
+    restricted = faceset.restrict(classes)
+    kept = np.flatnonzero(np.isin(np.asarray(faceset.classes)[faceset.labels], restricted.classes))
+    return restricted, {
+        name: np.flatnonzero(np.isin(kept, rows)) for name, rows in split(faceset, scheme, seed).items()
+    }
+
+
 def kfold(faceset: FaceSet, folds: int, seed: int = 0) -> List[Dict[str, np.ndarray]]:
     """`folds` times {"train", "test"}: every subject is in one "test", and never in the "train" beside it.
 

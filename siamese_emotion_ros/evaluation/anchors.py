@@ -10,6 +10,11 @@ from siamese_emotion_ros.datasets.repeats import first_occurrences
 from siamese_emotion_ros.recognition.embedding import Progress, embed_faces
 from siamese_emotion_ros.recognition.gallery import Gallery
 from siamese_emotion_ros.recognition.model import EmbeddingModel
+from siamese_emotion_ros.recognition.neighbors import NearestAnchors
+
+#: Two embeddings are of the same picture when they are so near, as a share of their mean length: float16 storage and
+#: another device's arithmetic stay below it.
+SAME_FACE = 1e-3
 
 #: Neighbours that vote among anchors that come without a gallery's own choice; as `siamese-emotion gallery build`.
 DEFAULT_K = 15
@@ -54,6 +59,11 @@ def without_queries(anchors: FaceSet, queries: FaceSet) -> Tuple[FaceSet, int]:
     return anchors.select(kept), int((~kept).sum())
 
 
-def queries_among_anchors(gallery: Gallery, queries: FaceSet) -> int:
-    """How many queries carry an anchor's name: a sign that the gallery was built from the faces it is asked about."""
-    return int(np.isin(np.asarray(queries.names), np.asarray(gallery.names)).sum())
+def queries_among_anchors(gallery: Gallery, embeddings: np.ndarray) -> int:
+    """How many of the queries, embedded float32 [M, D], are anchors: the gallery was built from what it is asked about.
+
+    By place and not by name: other folders' files may be called as anchors are, and a prototype as no face is.
+    """
+    anchors = NearestAnchors(gallery.embeddings, gallery.labels, len(gallery.classes))
+    nearest = anchors.query(embeddings, 1)[0][:, 0]
+    return int((nearest <= SAME_FACE * np.linalg.norm(gallery.embeddings, axis=1).mean()).sum())

@@ -99,8 +99,8 @@ class Observations:
 
     @property
     def seconds(self) -> float:
-        """From the first image to the last, by their stamps."""
-        return (self.stamps[-1] - self.stamps[0]) / 1e9 if self.stamps else 0.0
+        """From the earliest stamp of an image to the latest."""
+        return (max(self.stamps) - min(self.stamps)) / 1e9 if self.stamps else 0.0
 
     @property
     def rate(self) -> Optional[float]:

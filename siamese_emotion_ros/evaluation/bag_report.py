@@ -39,10 +39,13 @@ def render_bag_sections(bag: Mapping[str, Any]) -> str:
     """The part of the page about the recording itself."""
     faces = sorted(bag["faces"]["faces"].items(), key=lambda item: (-item[1]["images"], int(item[0])))
     shown = sorted(faces[:MOST_TIMELINES], key=lambda item: int(item[0]))
-    end = max(bag["images"]["seconds"], max((face["end"] for _, face in shown), default=0.0)) or 1.0
+    stretches = [stretch for _, face in shown for stretch in face["timeline"] + face["truth"]]
+    # Before 0, the first image's stamp, where the recording's stamps jumped back behind it.
+    begin = min((stretch["start"] for stretch in stretches if stretch["start"] < 0), default=0.0)
+    end = max(begin + bag["images"]["seconds"], max((stretch["end"] for stretch in stretches), default=0.0))
     return _environment().from_string(BAG_SECTIONS).render(
         bag=bag,
-        timelines=[(face_id, face, _markup(_timeline(face, end))) for face_id, face in shown],
+        timelines=[(face_id, face, _markup(_timeline(face, begin, end))) for face_id, face in shown],
         left_out=len(faces) - len(shown),
         colors=[(label, charts.css_color(label)) for label in _labels(bag)],
     )
@@ -57,11 +60,11 @@ def render_bare_page(report: Mapping[str, Any], title: str) -> str:
     )
 
 
-def _timeline(face: Mapping[str, Any], seconds: float) -> str:
+def _timeline(face: Mapping[str, Any], begin: float, end: float) -> str:
     rows: List[Tuple[str, List[charts.Span]]] = [("seen", _spans(face["timeline"]))]
     if face["truth"]:
         rows.append(("true", _spans(face["truth"])))
-    return charts.timeline_chart(rows, seconds)
+    return charts.timeline_chart(rows, begin, end)
 
 
 def _spans(stretches: Sequence[Mapping[str, Any]]) -> List[charts.Span]:

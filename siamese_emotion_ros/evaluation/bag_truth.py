@@ -173,6 +173,8 @@ def read_intervals(path: Path, first_stamp: int) -> List[Interval]:
 
 
 def _interval(row: Dict[str, str], where: str) -> Interval:
+    if None in row:
+        raise BagError(f"{where}: more values than the first line has columns: is face_id missing there?")
     texts = {name: (row.get(name) or "").strip() for name in (*COLUMNS, "face_id")}
     times = []
     for name in ("start", "end"):

@@ -1,6 +1,7 @@
 """The pictures of a report as plain SVG, drawn by hand: no plotting library, no script, readable in light and dark."""
 from __future__ import annotations
 
+import math
 from html import escape
 from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
@@ -104,24 +105,26 @@ def scatter_chart(
     return _svg(side, height, parts, "Map of the embeddings")
 
 
-def timeline_chart(rows: Sequence[Tuple[str, Sequence[Span]]], seconds: float) -> str:
-    """Rows of labelled spans over a time axis from 0 to `seconds`, each span in the colour of its label."""
+def timeline_chart(rows: Sequence[Tuple[str, Sequence[Span]]], begin: float, end: float) -> str:
+    """Rows of labelled spans over a time axis from `begin` to `end` [s], each span in the colour of its label."""
     left, width, row, gap = 44, 980, 20, 5
     bottom = len(rows) * (row + gap)
+    seconds = end - begin or 1.0
     scale = (width - left) / seconds
     parts = []
     step = _round_step(seconds / 8)
-    for number in range(int(seconds / step + 1e-9) + 1):
-        x = left + number * step * scale
+    first = math.ceil(begin / step - 1e-9)
+    for number in range(first, math.floor((begin + seconds) / step + 1e-9) + 1):
+        x = left + (number * step - begin) * scale
         parts.append(_tag("line", x1=x, y1=0, x2=x, y2=bottom, class_="grid"))
-        parts.append(_text(x, bottom + 13, f"{number * step:g} s", "middle" if number else "start", "tiny"))
+        parts.append(_text(x, bottom + 13, f"{number * step:g} s", "start" if number == first else "middle", "tiny"))
     for number, (name, spans) in enumerate(rows):
         top = number * (row + gap)
         parts.append(_text(left - 8, top + 14, name, "end", "small"))
-        for start, end, label, tooltip in spans:
+        for start, stop, label, tooltip in spans:
             parts.append(_tag(
-                "rect", _tag("title", escape(tooltip)), x=f"{left + start * scale:.2f}", y=top, height=row,
-                width=f"{max((end - start) * scale, 0.8):.2f}", fill=css_color(label),
+                "rect", _tag("title", escape(tooltip)), x=f"{left + (start - begin) * scale:.2f}", y=top, height=row,
+                width=f"{max((stop - start) * scale, 0.8):.2f}", fill=css_color(label),
             ))
     return _svg(width + 24, bottom + 20, parts, "Timeline")
 

@@ -1,7 +1,7 @@
 """Is the crop that the robot cuts the crop that the network knows? Faces at known places in made-up scenes."""
 from __future__ import annotations
 
-from typing import Callable, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import cv2
 import numpy as np
@@ -10,7 +10,7 @@ from siamese_emotion_ros.datasets.face_set import FaceSet
 from siamese_emotion_ros.evaluation.answers import answers_of_neighbors
 from siamese_emotion_ros.faces.cropping import crop_square
 from siamese_emotion_ros.faces.detectors import Detector
-from siamese_emotion_ros.faces.finder import FaceFinder, FinderSettings
+from siamese_emotion_ros.faces.finder import FaceFinder
 from siamese_emotion_ros.faces.geometry import Box, iou
 from siamese_emotion_ros.recognition.gallery import Gallery
 from siamese_emotion_ros.recognition.model import EmbeddingModel
@@ -83,45 +83,36 @@ def framing(
     scenes = [scene(face, seed, row) for row, face in enumerate(queries.faces)]
     rows = []
     for number, detector in enumerate(detectors):
-        places: List[Optional[Box]] = []
-        crops: List[List[np.ndarray]] = [[] for _ in margins]
+        finder = FaceFinder(detector)
+        found: Dict[int, Box] = {}
         for row, (frame, known) in enumerate(scenes):
-            place = None
-            for at, margin in enumerate(margins):
-                crop, place = _cut(detector, margin, frame, known)
-                if crop is not None:
-                    crops[at].append(crop)
-            places.append(place)
+            square = _square_at(finder, frame, known)
+            if square is not None:
+                found[row] = square
             if progress is not None:
                 progress(number * len(scenes) + row + 1, len(detectors) * len(scenes))
-        found = np.array([row for row, place in enumerate(places) if place is not None], np.int64)
-        if not len(found):
+        if not found:
             raise ValueError(f"{detector.name} finds none of {len(scenes)} faces: give more faces, or leave it out")
-        offsets = np.array([_offset(places[row], scenes[row][1]) for row in found])
-        right, down, size = np.median(offsets, axis=0)
-        labels = queries.labels[found]
-        for margin, cut in zip(margins, crops):
-            at_known_box = [crop_square(scenes[row][0], scenes[row][1], margin) for row in found]
-            top1, known_top1 = (_top1(model, gallery, faces, labels) for faces in (cut, at_known_box))
+        offsets = [_offset(square, scenes[row][1]) for row, square in found.items()]
+        right, down, size = np.median(np.array(offsets), axis=0)
+        labels = queries.labels[list(found)]
+        for margin in margins:
+            as_found = [crop_square(scenes[row][0], square, margin) for row, square in found.items()]
+            as_known = [crop_square(*scenes[row], margin) for row in found]
+            top1, known_top1 = (_top1(model, gallery, faces, labels) for faces in (as_found, as_known))
             share = len(found) / len(scenes)
             rows.append(Row(detector.name, margin, share, float(right), float(down), float(size), top1, known_top1))
     return rows
 
 
-def _cut(
-    detector: Detector, margin: float, frame: np.ndarray, known: Box
-) -> Tuple[Optional[np.ndarray], Optional[Box]]:
-    """The crop that the robot would cut of the face at `known`, and its square; None where it finds no face there."""
-    faces = FaceFinder(detector, FinderSettings(margin=margin)).find(frame)
-    squares = [Box(*(float(number) for number in face.roi)) for face in faces]
-    best = max(range(len(faces)), key=lambda i: iou(squares[i], known), default=None)
-    if best is None or iou(squares[best], known) < SAME_PLACE:
-        return None, None
-    return faces[best].crop, squares[best]
+def _square_at(finder: FaceFinder, frame: np.ndarray, known: Box) -> Optional[Box]:
+    """The square, as the robot would cut it, of the face at `known`; None where no face is found there."""
+    squares = [detection.square for detection in finder.detections(frame)]
+    best = max(squares, key=lambda square: iou(square, known), default=None)
+    return None if best is None or iou(best, known) < SAME_PLACE else best
 
 
-def _offset(square: Optional[Box], known: Box) -> Tuple[float, float, float]:
-    assert square is not None
+def _offset(square: Box, known: Box) -> Tuple[float, float, float]:
     side = known.width
     right, down = square.center_x - known.center_x, square.center_y - known.center_y
     return right / side, down / side, max(square.width, square.height) / side

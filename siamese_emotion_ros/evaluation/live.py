@@ -24,7 +24,11 @@ MOST_ANSWERS = 1_000_000
 
 
 class Answer(NamedTuple):
-    """One published answer. best: the class with the largest share of the vote, be the face known or not."""
+    """One published answer.
+
+    best: the class with the largest share of the vote, be the face known or not. confidence: of the label, or of an
+    unknown face, for which 0 is published, the share of `best`.
+    """
 
     round: int
     stamp: int
@@ -81,6 +85,8 @@ class LiveEvaluation:
                     self._classes.append(name)
             self._ids[ids] += 1
             best = max(shares, key=lambda name: shares[name]) if shares else label
+            if label == UNKNOWN and shares:
+                confidence = shares[best]
             self._answers.append(Answer(self._round, stamp, face_id, roi, label, best, confidence, latency))
             self._forget_rounds_before(self._answers[0].round)
 

@@ -1,7 +1,7 @@
 """Which faces of a data set are evaluated: parts named in a word, such as `PublicTest`, `subject:test` or `all`."""
 from __future__ import annotations
 
-from typing import Dict, Optional, Tuple
+from typing import Dict, List, Mapping, Optional, Tuple
 
 import numpy as np
 
@@ -45,6 +45,23 @@ def choose_part(faceset: FaceSet, text: Optional[str] = None, seed: int = 0) -> 
         full = ", ".join(name for name in SPLITS if sizes[name])
         raise DataSetError(f"the {part!r} part of split {scheme!r} is empty in this copy: choose {full or 'another'}")
     return rows, f"{scheme}:{part}"
+
+
+def trained_otherwise(provenance: Mapping[str, str], dataset: str, part: str, seed: int) -> List[str]:
+    """A sentence when a model was trained on another split of the data set than that of `part` (as from choose_part).
+
+    `provenance` is the model's. Empty when the two agree, or when it was trained on something else.
+    """
+    scheme = part.partition(":")[0]
+    trained, trained_seed = provenance.get("split"), provenance.get("split_seed", "0")
+    if provenance.get("dataset") != dataset or trained is None:
+        return []
+    if scheme == trained and (scheme == "official" or str(seed) == trained_seed):
+        return []
+    return [
+        f"The model was trained on {dataset} by the split {trained} (seed {trained_seed}), so some of these faces may "
+        f"be among those it learned from: --split {trained}:test --seed {trained_seed} names those that are not."
+    ]
 
 
 def _default(faceset: FaceSet) -> str:

@@ -77,6 +77,7 @@ class SiameseEmotion(StreamNode):
 
     def load(self, settings: Any) -> None:
         """Read and warm model and gallery."""
+        torch.set_num_threads(settings.threads)  # of this thread, which swaps as well
         with self._swapping:
             self._snapshot = build_snapshot(settings)
         self._publisher = self.publisher(EmotionStamped, "emotion", emotion_qos())

@@ -1,6 +1,7 @@
 """Where frames come from: a webcam, a video file, a folder of images or a single image. No ROS."""
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any, Callable, List, Optional, Sequence, Tuple
@@ -137,8 +138,11 @@ class Webcam(Source):
 
 
 def webcam_index(source: str) -> Optional[int]:
-    """N for a source written `N` or `/dev/videoN`, None for any other."""
-    match = re.fullmatch(r"(?:/dev/video)?(\d{1,3})", source.strip())
+    """N for a source written `N`, `/dev/videoN` or as a link to that, such as /dev/v4l/by-id/…; None for any other."""
+    source = source.strip()
+    if source.startswith("/"):
+        source = os.path.realpath(source)
+    match = re.fullmatch(r"(?:/dev/video)?(\d{1,3})", source)
     return int(match.group(1)) if match else None
 
 

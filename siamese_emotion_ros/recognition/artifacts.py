@@ -64,6 +64,8 @@ class ModelSpec:
         if self.scaling not in SCALINGS:
             raise ValueError(f"unknown scaling {self.scaling!r}: expected one of {', '.join(SCALINGS)}")
         check_plain("head_classes", self.head_classes)
+        if len(set(self.head_classes)) != len(self.head_classes):
+            raise ValueError(f"head_classes are {list(self.head_classes)}: expected distinct labels")
         check_plain("provenance", [*self.provenance.keys(), *self.provenance.values()])
 
 
@@ -187,11 +189,11 @@ def read_gallery(path: PathLike) -> Gallery:
 def _read(path: PathLike, expected: str, what: str) -> Tuple[Dict[str, np.ndarray], Dict[str, str]]:
     """The tensors and metadata of a safetensors file whose metadata says `format: expected`."""
     file = Path(path)
-    if file.is_dir():
-        raise ArtifactError(f"{path} is a folder: name a {what} file in it")
-    if not file.is_file():
-        raise ArtifactError(f"{path}: no such {what} file: check the path")
     try:
+        if file.is_dir():
+            raise ArtifactError(f"{path} is a folder: name a {what} file in it")
+        if not file.is_file():
+            raise ArtifactError(f"{path}: no such {what} file: check the path")
         content = _content(file, what)
         tensors = safetensors.numpy.load(content)
         metadata = _metadata(content)
@@ -199,7 +201,11 @@ def _read(path: PathLike, expected: str, what: str) -> Tuple[Dict[str, np.ndarra
         raise ArtifactError(f"{path}: cannot be read ({error.strerror}): check the file's permissions") from error
     except ArtifactError:
         raise
-    except (safetensors.SafetensorError, ValueError, KeyError, TypeError) as error:
+    except KeyError as error:  # a type that numpy has not
+        raise ArtifactError(
+            f"{path}: it holds tensors of type {error.args[0]}: expected float16, float32 or integers: save it as those"
+        ) from error
+    except (safetensors.SafetensorError, ValueError, TypeError) as error:
         raise ArtifactError(
             f"{path}: not a whole safetensors file ({error}): "
             "it may be truncated, still being written, or something else"
@@ -228,7 +234,7 @@ def _content(file: Path, what: str) -> bytes:
 def _metadata(content: bytes) -> Dict[str, str]:
     """The `__metadata__` of a safetensors file that the library has already accepted."""
     length = int.from_bytes(content[:8], "little")
-    return json.loads(content[8 : 8 + length]).get("__metadata__", {})
+    return json.loads(content[8 : 8 + length]).get("__metadata__") or {}
 
 
 def _text(metadata: Mapping[str, str], key: str) -> str:
@@ -239,7 +245,7 @@ def _text(metadata: Mapping[str, str], key: str) -> str:
 
 def _integer(metadata: Mapping[str, str], key: str) -> int:
     text = _text(metadata, key)
-    if not text.isdigit() or len(text) > 9:
+    if not (text.isascii() and text.isdigit()) or len(text) > 9:
         raise ValueError(f"{key} is {text[:20]!r} in its metadata: expected a whole number")
     return int(text)
 

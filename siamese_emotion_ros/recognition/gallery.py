@@ -20,6 +20,9 @@ from siamese_emotion_ros.recognition.preprocessing import Faces, resize, to_gray
 if TYPE_CHECKING:
     from siamese_emotion_ros.recognition.model import EmbeddingModel
 
+#: The largest number in an embedding: the sums of its squares are still far from what float32 can hold.
+LARGEST = 1e15
+
 
 @dataclass(frozen=True)
 class Gallery:
@@ -60,6 +63,12 @@ class Gallery:
             rows = np.flatnonzero(~np.isfinite(embeddings).all(axis=1))
             raise ValueError(
                 f"{len(rows)} anchor(s) hold NaN or infinity, the first is number {rows[0]}: build the gallery again"
+            )
+        largest = max(float(embeddings.max()), -float(embeddings.min()))
+        if largest > LARGEST:
+            raise ValueError(
+                f"an embedding holds {largest:g}: expected at most {LARGEST:g}, beyond which distances overflow; build "
+                "the gallery again"
             )
         if labels.dtype != np.int64 or labels.shape != (len(embeddings),):
             raise ValueError(

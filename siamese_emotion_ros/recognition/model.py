@@ -54,7 +54,8 @@ def choose_backend(backend: str, device: torch.device, precision: str) -> str:
         raise ValueError(f"backend is 'onnx' on {device} in {precision}: expected cpu and fp32; use backend torch")
     if backend == "onnx" and not is_available():
         raise ValueError(
-            "backend is 'onnx', but onnxruntime or onnx is missing: pip install onnxruntime onnx, or use backend torch"
+            "backend is 'onnx', but onnxruntime or onnx is missing or broken: pip install onnxruntime onnx, or use "
+            "backend torch"
         )
     return "onnx" if backend != "torch" and suited and is_available() else "torch"
 
@@ -152,11 +153,19 @@ class EmbeddingModel:
     def warm_up(self) -> None:
         """Run twice on noise, so that the first real face does not wait for allocations and kernel choice.
 
-        ArtifactError for a network that computes with finite weights what is not finite: its answers would be chance.
+        ArtifactError for a network that cannot be computed here, as no CPU of an older torch can in fp16, or that
+        computes with finite weights what is not finite: its answers would be chance.
         """
         noise = np.random.default_rng(0).standard_normal((1, 1, *[self.spec.input_size] * 2), np.float32)
-        for _ in range(2):
-            embeddings = self.embed_preprocessed(noise)
+        try:
+            for _ in range(2):
+                embeddings = self.embed_preprocessed(noise)
+        except RuntimeError as error:
+            remedy = "precision fp32, or device cuda" if self.precision == "fp16" else "another device or backend"
+            raise ArtifactError(
+                f"model {self.fingerprint[:12]} cannot be computed on {self.device} in {self.precision} "
+                f"({str(error).splitlines()[0]}): use {remedy}"
+            ) from error
         if not np.isfinite(embeddings).all():
             remedy = "use precision fp32" if self.precision == "fp16" else "train or export the model again"
             raise ArtifactError(

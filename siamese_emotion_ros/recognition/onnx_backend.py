@@ -17,11 +17,11 @@ INPUT, OUTPUT = "faces", "embeddings"
 
 
 def is_available() -> bool:
-    """Whether the optional packages onnxruntime and onnx (which torch exports with) are installed."""
+    """Whether the optional packages onnxruntime and onnx (which torch exports with) are installed and can be used."""
     try:
         import onnx  # noqa: F401
         import onnxruntime  # noqa: F401
-    except ImportError:
+    except Exception:  # whatever it is: onnx beside a protobuf of another age raises a TypeError
         return False
     return True
 

@@ -1,6 +1,8 @@
 """Training faces in memory: one uint8 tensor, indexed directly; batches need no worker processes and no copies."""
 from __future__ import annotations
 
+import functools
+import hashlib
 import time
 from dataclasses import dataclass
 from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Tuple
@@ -11,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from siamese_emotion_ros.recognition.preprocessing import FLATTEST_DEVIATION, SCALINGS
+from siamese_emotion_ros.training.config import ConfigError
 from siamese_emotion_ros.training.sampling import BatchSampler
 
 
@@ -44,6 +47,17 @@ class TrainingData:
             raise ValueError(
                 f"no training face of {', '.join(absent)}: leave it out of data.classes or check the data set"
             )
+
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) of all that is learned from and judged by."""
+        digest = hashlib.sha256()
+        for values in (self.faces, self.labels, self.soft_labels, self.train, self.val):
+            if values is not None:
+                digest.update(f"{values.dtype} {tuple(values.shape)}".encode())
+                digest.update(np.ascontiguousarray(values).data)
+        return digest.hexdigest()
 
 
 class Batch(NamedTuple):
@@ -85,11 +99,16 @@ class BatchLoader:
         self._epoch = epoch
 
     def state_dict(self) -> Dict[str, Any]:
-        """Which step of the epoch comes next."""
-        return {"next_step": self._next_step}
+        """Which step of the epoch comes next, and of which data."""
+        return {"next_step": self._next_step, "data": self._data.fingerprint}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Start the next iteration at the step of `state`."""
+        """Start the next iteration at the step of `state`; ConfigError when it is of other data."""
+        if state.get("data", self._data.fingerprint) != self._data.fingerprint:
+            raise ConfigError(
+                "the run was started on other faces, labels or votes than these: resume it with the same copy of the "
+                "data and the same data.options, or start a new run"
+            )
         self._first_step = int(state["next_step"]) % self._sampler.steps
 
     def __len__(self) -> int:

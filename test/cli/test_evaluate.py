@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -144,6 +145,17 @@ def test_pictures_on_both_sides_are_no_anchors(data, others, model, tmp_path):
     assert "1 anchors were left out" in output
 
 
+def test_anchors_that_are_all_asked_about_are_refused(data, model):
+    result = run("--query", f"folder:{data}", "--anchors", f"folder:{data}", "--model", model)
+    assert result.exit_code == 2 and "anchors are among the faces that are asked about" in result.output
+
+
+def test_options_are_told_in_the_report(data, model, gallery, tmp_path):
+    report, _ = report_of(tmp_path, "--query", f"folder:{data}", "--model", model, "--gallery", gallery,
+                          "--option", "crop=false")
+    assert report["facts"]["options"] == "crop=False" and report["split"] == "all, crop=False"
+
+
 def test_one_data_set_lends_its_train_part_to_its_test_part(tmp_path, model):
     root = write_folder(tmp_path / "one", 20, seed=3)
     report, _ = report_of(tmp_path, "--query", f"folder:{root}", "--split", "test", "--anchors", f"folder:{root}",
@@ -207,6 +219,8 @@ def test_personal_neutral_needs_to_know_who_is_pictured(data, model, gallery):
     (["--query", "folder:x", "--option", "crop"], "expected KEY=VALUE"),
     (["--query", "folder:x", "--option", "a={"], "is not YAML"),
     (["--query", "folder:x", "--threshold", "-1"], "distance_threshold is -1"),
+    (["--query", "folder:~/nothing"], f"{Path('~/nothing').expanduser()}: "),
+    (["--query", "folder:x", "--json", "same", "--html", "same"], "same is named for two outputs"),
     (["--query", "folder:x", "--classes", "joyful,sad"], "unknown emotion 'joyful'"),
 ])
 def test_mistakes_are_one_line_and_exit_code_2(arguments, reason):

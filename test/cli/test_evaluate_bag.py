@@ -159,6 +159,27 @@ def test_words_that_are_no_emotions_of_ours_are_left_out_and_named(bag_making, c
     assert any("'bored' (1)" in notice for notice in report["notices"])
 
 
+def test_emotions_that_the_gallery_does_not_know_are_named(bag_making, clip, artifacts, tmp_path):
+    path = bag_making.pictures_bag(tmp_path / "bag", clip, labels=[(0.0, "contempt"), (0.2, "sad")])
+    report, _ = report_of(tmp_path, path, *artifacts, "--truth", "truth")
+    assert any("face(s) show contempt, which the gallery does not know" in notice for notice in report["notices"])
+    path = bag_making.pictures_bag(tmp_path / "contempt", clip, labels=[(0.0, "contempt")])
+    report, _ = report_of(tmp_path, path, *artifacts, "--truth", "truth")
+    assert "top1" not in report and any("contempt" in notice for notice in report["notices"])
+
+
+def test_stamps_that_jump_back_behind_the_first_image_are_drawn_too(bag_making, portrait, artifacts, tmp_path):
+    messages = []
+    for place, tenth in enumerate((50, 51, 52, 0, 1, 2)):
+        stamp = bag_making.BEGIN + tenth * 100_000_000
+        picture = bag_making.image(portrait if tenth < 50 else portrait * 0, stamp)
+        messages.append(("/image_raw", bag_making.IMAGE, bag_making.BEGIN + place, picture))
+    path = bag_making.write_bag(tmp_path / "bag", messages)
+    report, _ = report_of(tmp_path, path, *artifacts, "--html", tmp_path / "page.html")
+    assert report["bag"]["images"]["seconds"] == pytest.approx(5.2)
+    assert "-5 s" in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
 def test_two_runs_give_identical_files(recording, artifacts, tmp_path):
     made = []
     for number in range(2):

@@ -147,8 +147,10 @@ def test_calibrate_sets_what_a_condensed_gallery_has_lost(files, tmp_path):
 def test_compare_refuses_faces_that_are_anchors(files, tmp_path):
     own = tmp_path / "own.safetensors"
     gallery = read_gallery(files / "plain.safetensors")
-    names = tuple(f"{LABELS[label]}/{i % 8}.png" if i % 12 == 0 else f"x{i}" for i, label in enumerate(gallery.labels))
-    write_gallery(own, replace(gallery, names=names))
+    embeddings = gallery.embeddings.copy()
+    asked = [cv2.imread(str(files / "faces" / label / "0.png"), cv2.IMREAD_GRAYSCALE) for label in LABELS]
+    embeddings[::12] = EmbeddingModel.load(files / "model.safetensors", "cpu").embed(asked)
+    write_gallery(own, replace(gallery, embeddings=embeddings), half=True)
     refused("3 of the 24 faces are anchors", "compare", own, "--dataset", "folder", "--root", files / "faces",
             "--model", files / "model.safetensors")
 

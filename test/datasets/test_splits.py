@@ -9,10 +9,10 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from siamese_emotion_ros.datasets import DataSetError, FaceSet, LeakWarning, kfold, split
+from siamese_emotion_ros.datasets.splits import split_classes
 from siamese_emotion_ros.recognition.emotions import SEVEN
 
-# Time is measured elsewhere: a busy machine must not fail a property.
-anyhow = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+anyhow = settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 
 SHARES = {"train": 0.70, "val": 0.15, "test": 0.15}
 
@@ -48,6 +48,22 @@ def assert_kept_together(units, parts):
 
 many_labels = st.lists(st.integers(0, len(SEVEN) - 1), min_size=20, max_size=200)
 seeds = st.integers(0, 2**32 - 1)
+
+
+@pytest.mark.filterwarnings("ignore::siamese_emotion_ros.datasets.LeakWarning")
+@anyhow
+@given(
+    st.lists(st.integers(0, 4), min_size=60, max_size=200), seeds, st.sampled_from(["paper", "stratified", "subject"])
+)
+def test_the_parts_of_some_classes_are_those_of_the_whole_set(labels, seed, scheme):
+    assume({0, 3} <= set(labels))
+    whole = face_set(labels, subjects=[row // 3 for row in range(len(labels))])
+    parts = split(whole, scheme, seed)
+    some, restricted = split_classes(whole, (SEVEN[3], SEVEN[0]), scheme, seed)
+    assert some.classes == (SEVEN[3], SEVEN[0]) and len(some) == labels.count(0) + labels.count(3)
+    assert_partition(restricted, len(some))
+    for name, rows in restricted.items():
+        assert [some.names[row] for row in rows] == [whole.names[row] for row in parts[name] if labels[row] in (0, 3)]
 
 
 @anyhow

@@ -99,7 +99,7 @@ def test_drawing_is_in_place_on_a_view_and_does_not_leave_it():
     assert (canvas[outside] == 90).all()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     width=st.integers(1, 400), height=st.integers(1, 300),
     rois=st.lists(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from siamese_emotion_ros.drawing.text import draw_text, fitted, text_mask, text_width
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(text=st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=30), width=st.integers(0, 300))
 def test_fitted_text_fits(text, width):
     short = fitted(text, 14, width)

@@ -109,6 +109,14 @@ def test_an_unknown_is_no_answer_and_counts_as_wrong(live):
     assert (report["top1"], report["unknown_rate"], report["top1_without_threshold"]) == (0.5, 0.5, 1.0)
 
 
+def test_an_unknown_is_calibrated_by_its_best_class(live):
+    live.add_label(0, "sad")
+    for number in range(10):
+        answer(live, number, "unknown", shares={"happiness": 0.2, "sadness": 0.8})
+    bins = [part for part in live.report()["calibration"]["bins"] if part["n"]]
+    assert [(part["n"], pytest.approx(part["confidence"])) for part in bins] == [(10, 0.8)]
+
+
 def test_a_swap_of_the_gallery_is_told_and_new_classes_are_taken_in(live):
     live.add_label(0, "angry")
     answer(live, 1, "happiness")

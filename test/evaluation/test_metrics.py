@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics as sklearn_metrics
 
@@ -76,7 +76,6 @@ def test_headline_figures_follow_their_definitions(case):
     assert figures["balanced_accuracy"] == pytest.approx(sum(recalls) / len(recalls))
 
 
-@settings(deadline=None)
 @given(truth_and_given())
 def test_macro_f1_is_scikit_learns(case):
     truth, given = case

@@ -6,7 +6,7 @@ import pytest
 
 from siamese_emotion_ros.datasets.face_set import DataSetError
 from siamese_emotion_ros.datasets.splits import split
-from siamese_emotion_ros.evaluation.parts import choose_part
+from siamese_emotion_ros.evaluation.parts import choose_part, trained_otherwise
 
 
 @pytest.fixture
@@ -52,6 +52,21 @@ def test_without_people_the_natural_scheme_is_stratified(make_faces):
     assert name == "stratified:train"
     assert rows.tolist() == split(faces, "stratified", 1)["train"].tolist()
     assert choose_part(faces, "paper", seed=1)[1] == "paper:test"
+
+
+@pytest.mark.parametrize(("part", "seed", "warned"), [
+    ("paper:test", 3, False), ("subject:test", 3, True), ("paper:test", 4, True), ("all", 3, True),
+])
+def test_who_measures_on_another_split_than_was_trained_on_is_told(part, seed, warned):
+    provenance = {"dataset": "ckplus", "split": "paper", "split_seed": "3"}
+    told = trained_otherwise(provenance, "ckplus", part, seed)
+    assert bool(told) == warned and all("--split paper:test --seed 3" in text for text in told)
+    assert not trained_otherwise(provenance, "kdef", part, seed) and not trained_otherwise({}, "ckplus", part, seed)
+
+
+def test_the_official_split_has_no_seed():
+    provenance = {"dataset": "fer2013", "split": "official", "split_seed": "0"}
+    assert not trained_otherwise(provenance, "fer2013", "official:val", 5)
 
 
 @pytest.mark.parametrize("word", ["vall", "folds:test", "subject:", ""])

@@ -92,7 +92,7 @@ def test_flush_hands_out_what_waits():
     assert pairing.flush() == []
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.data())
 def test_whatever_way_three_ordered_topics_interleave_every_image_comes_out_once_in_order_and_answered(data):
     counts = data.draw(st.lists(st.integers(0, 3), min_size=1, max_size=8))

@@ -136,6 +136,12 @@ def test_a_webcam_is_told_by_its_number(text, index):
     assert webcam_index(text) == index
 
 
+def test_a_webcam_is_told_by_the_name_that_udev_gives_it(tmp_path):
+    name = tmp_path / "usb-Maker_Camera-video-index0"
+    name.symlink_to("/dev/video7")
+    assert webcam_index(str(name)) == 7
+
+
 class Camera:
     """Stands for cv2.VideoCapture: gives `frames` frames, then fails."""
 

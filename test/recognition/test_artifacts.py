@@ -119,6 +119,8 @@ NAN_BIAS = np.full(16, np.nan, np.float32)
         ({}, {"format": None}, "expected a model file"),
         ({}, {"architecture": "vgg"}, "unknown architecture 'vgg'"),
         ({}, {"input_size": "-3"}, "input_size is '-3'"),
+        ({}, {"input_size": "\u00b2"}, "input_size is .*expected a whole number"),
+        ({}, {"head_classes": '["fear", "fear"]'}, "head_classes are .*expected distinct labels"),
         ({}, {"input_size": "99999999"}, "expected 1 to 512"),
         ({}, {"embedding_dim": "x"}, "embedding_dim is 'x'"),
         ({}, {"scaling": None}, "no 'scaling'"),
@@ -147,6 +149,7 @@ def test_a_network_that_the_file_only_claims_is_never_built(tmp_path, model_path
     [
         ({"embeddings": np.full((30, 16), np.inf, np.float32)}, {}, "30 anchor.*NaN or infinity"),
         ({"embeddings": np.zeros((30, 16), np.int32)}, {}, "embeddings are int32"),
+        ({"embeddings": np.full((30, 16), -1e20, np.float32)}, {}, "an embedding holds 1e.20: expected at most 1e.15"),
         ({"embeddings": np.zeros((29, 16), np.float32)}, {}, r"expected int64 \[29\]"),
         ({"embeddings": None}, {}, "no embeddings"),
         ({"labels": np.zeros(30, np.int64)}, {}, "no anchor for happiness, neutral"),
@@ -223,6 +226,33 @@ def test_something_else_altogether_is_refused(tmp_path):
         read_model(tmp_path / "nothing")
     with pytest.raises(ArtifactError, match="is a folder: name a gallery file in it"):
         read_gallery(tmp_path)
+
+
+def test_a_header_without_metadata_and_tensors_of_other_types_are_refused(tmp_path):
+    header = b'{"__metadata__":null}'
+    (tmp_path / "null").write_bytes(len(header).to_bytes(8, "little") + header)
+    with pytest.raises(ArtifactError, match="its format is None"):
+        read_model(tmp_path / "null")
+    header = b'{"a":{"dtype":"BF16","shape":[1],"data_offsets":[0,2]}}'
+    (tmp_path / "bfloat").write_bytes(len(header).to_bytes(8, "little") + header + bytes(2))
+    with pytest.raises(ArtifactError, match="tensors of type BF16: expected float16, float32"):
+        read_model(tmp_path / "bfloat")
+
+
+def test_a_name_that_is_too_long_is_refused_as_any_other():
+    with pytest.raises(ArtifactError, match="cannot be read"):
+        read_model("x" * 5000)
+
+
+def test_a_network_that_cannot_be_computed_here_is_refused_with_a_remedy(model_path, monkeypatch):
+    loaded = EmbeddingModel.load(model_path, "cpu", "fp16")
+
+    def fail(_):
+        raise RuntimeError('"slow_conv2d_cpu" not implemented for \'Half\'')
+
+    monkeypatch.setattr(loaded, "embed_preprocessed", fail)
+    with pytest.raises(ArtifactError, match="cannot be computed on cpu in fp16 .*Half.*: use precision fp32"):
+        loaded.warm_up()
 
 
 def test_a_gallery_that_could_not_be_read_again_is_not_written(tmp_path, gallery, monkeypatch):

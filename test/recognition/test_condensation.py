@@ -50,7 +50,6 @@ def test_shares_are_proportional_or_equal_at_the_ends(counts, more):
     assert np.ptp(shares(counts, anchors, 1.0)) == 0
 
 
-@settings(deadline=None)
 @given(class_counts(), st.integers(0, 300), st.integers(0, 5))
 def test_a_draw_takes_each_face_once_and_a_small_class_whole(counts, more, seed):
     counts = np.minimum(counts, 60)
@@ -62,7 +61,7 @@ def test_a_draw_takes_each_face_once_and_a_small_class_whole(counts, more, seed)
     np.testing.assert_array_equal(drawn, np.minimum(counts, shares(counts, anchors)))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.sampled_from(METHODS), st.integers(0, 1000), st.integers(3, 40), st.sampled_from([0.0, 0.5, 1.0]))
 def test_every_method_keeps_every_class_within_its_share(method, seed, anchors, balance):
     random = np.random.default_rng(seed)

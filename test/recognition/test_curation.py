@@ -29,13 +29,13 @@ def galleries(draw):
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(galleries())
 def test_a_gallery_merged_with_itself_is_itself(gallery):
     assert merge([gallery, gallery]).fingerprint == gallery.fingerprint
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(galleries(), st.data())
 def test_parts_of_a_gallery_merge_to_the_whole(gallery, data):
     """Every anchor comes back once, with its own label, name, embedding and image."""
@@ -62,7 +62,7 @@ def test_parts_of_a_gallery_merge_to_the_whole(gallery, data):
             np.testing.assert_array_equal(whole.images[place], gallery.images[row])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(galleries(), st.permutations(["a", "b", "anger", "fear"]))
 def test_renaming_classes_back_gives_the_same_gallery(gallery, words):
     there = dict(zip(gallery.classes, words))
@@ -72,7 +72,7 @@ def test_renaming_classes_back_gives_the_same_gallery(gallery, words):
     assert relabel(renamed, back).fingerprint == gallery.fingerprint
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(galleries(), st.data())
 def test_anchors_get_the_label_they_are_given_and_others_keep_theirs(gallery, data):
     given_labels = data.draw(st.dictionaries(

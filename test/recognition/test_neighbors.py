@@ -35,7 +35,7 @@ def distance(a, b):
     return math.sqrt(sum((float(x) - float(y)) ** 2 for x, y in zip(a, b)))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 10_000), st.integers(1, 6), st.integers(1, 40), st.integers(1, 4), st.data())
 def test_query_is_the_k_smallest_euclidean_distances(seed, dimensions, extra, n_classes, data):
     random = np.random.default_rng(seed)
@@ -56,7 +56,7 @@ def test_query_is_the_k_smallest_euclidean_distances(seed, dimensions, extra, n_
             assert class_distances[row, label] == pytest.approx(nearest, abs=1e-5)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.integers(0, 10_000), st.integers(1, 5), st.integers(0, 600), st.integers(1, 7), st.integers(1, 9), st.data())
 def test_whole_numbers_with_many_ties_are_answered_exactly(seed, dimensions, extra, n_classes, n_queries, data):
     """Between whole numbers every product is exact, so that indices, too, are those of the definition."""
@@ -79,7 +79,7 @@ def test_whole_numbers_with_many_ties_are_answered_exactly(seed, dimensions, ext
 
 
 @needs_compiled
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.integers(0, 10_000), st.sampled_from([1, 15, 31, 32, 33, 128]), st.integers(1, 200), st.integers(1, 9), st.data()
 )
@@ -101,7 +101,7 @@ def test_the_compiled_search_answers_as_its_definition_does(seed, dimensions, co
     np.testing.assert_allclose(answers[0][2], answers[1][2], rtol=1e-6)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 10_000), st.floats(0, 1e4), st.integers(1, 30))
 def test_neighbours_are_told_apart_where_their_ranks_are_not(seed, far, k):
     """Anchors a hair apart and far from the origin, where |a|^2 - 2 q.a has lost all digits that tell them apart."""

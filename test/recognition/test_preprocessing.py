@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from siamese_emotion_ros.recognition.preprocessing import preprocess, to_gray
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(1, 300), st.integers(1, 300), st.sampled_from(["unit", "standardize"]), st.integers(0, 100))
 def test_any_face_becomes_a_finite_square(height, width, scaling, seed):
     face = np.random.default_rng(seed).integers(0, 256, (height, width), dtype=np.uint8)

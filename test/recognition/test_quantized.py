@@ -56,7 +56,7 @@ def path(tmp_path_factory):
 
 
 @given(seed=st.integers(0, 1000), faces=st.integers(1, 3), side=st.sampled_from([32, 48]))
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @needs_kernels
 def test_torch_kernels_give_the_same_integers(seed, faces, side):
     network = drawn(seed, side)
@@ -67,7 +67,7 @@ def test_torch_kernels_give_the_same_integers(seed, faces, side):
 
 
 @given(seed=st.integers(0, 1000), faces=st.integers(1, 3), side=st.sampled_from([32, 48]))
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @needs_onnx
 def test_onnx_runtime_gives_the_same_integers(seed, faces, side):
     network = drawn(seed, side)

@@ -21,7 +21,7 @@ def test_matrices_correlate(seed, outputs):
     np.testing.assert_allclose(result, np.correlate(data, taps, "valid"), atol=1e-9)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 100), st.integers(1, 3), st.integers(8, 21), st.integers(8, 21), st.booleans())
 def test_convolution_and_pool_of_any_size(seed, batch, height, width, bias):
     torch.manual_seed(seed)

@@ -101,7 +101,7 @@ def test_blank_faces_are_refused(trained):
 
 @given(seed=st.integers(0, 10_000), deviation=st.floats(1e-3, 1e3), offset=st.floats(-2, 2),
        limits=st.sampled_from([(0, 255), (-128, 127), (-64, 64)]))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_no_other_power_of_two_is_better(seed, deviation, offset, limits):
     torch.manual_seed(seed)
     values = (torch.randn(500) + offset) * deviation

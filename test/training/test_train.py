@@ -142,6 +142,18 @@ def test_a_run_cut_anywhere_goes_on_to_the_same_end(
     assert result.best_epoch == expected.best_epoch
 
 
+def test_a_run_is_not_resumed_on_other_data(tiny, tmp_path, monkeypatch):
+    def cut(self):
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(SiameseModule, "on_validation_epoch_end", cut)
+        with pytest.raises(Killed):
+            run(tiny, tmp_path)
+    with pytest.raises(ConfigError, match="started on other faces, labels or votes"):
+        run(tiny, tmp_path, resume=True, data=tiny.make_data(seed=1))
+
+
 def start(command, *arguments):
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
     return subprocess.Popen([*command, *map(str, arguments)], env=environment, stdout=subprocess.PIPE,

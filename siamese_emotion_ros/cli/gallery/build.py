@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple
 
 import typer
 
@@ -110,8 +110,8 @@ def _build(
     embedder = EmbeddingModel.load(model, device)
     wanted = parse_label_set(classes) if classes else None
     faces = load_faces(dataset, root, options)
-    faces = faces.restrict(wanted or [label for label in SEVEN if faces.counts().get(label)])
-    for_anchors, for_calibration = _parts(faces, split, seed)
+    wanted = wanted or tuple(label for label in SEVEN if faces.counts().get(label))
+    faces, for_anchors, for_calibration = _parts(faces, wanted, split, seed)
     if known_share is not None and not len(for_calibration):
         raise ValueError(
             "--known-share is found on faces that are no anchors, and here all are: --split stratified keeps some back"
@@ -151,13 +151,16 @@ def _build(
     write_and_tell(console, output, built, half)
 
 
-def _parts(faces: FaceSet, split: Optional[str], seed: int) -> Tuple[np.ndarray, np.ndarray]:
-    """Indices of the faces that become anchors, and of those that stay back to calibrate them."""
+def _parts(
+    faces: FaceSet, classes: Sequence[str], split: Optional[str], seed: int
+) -> Tuple[FaceSet, np.ndarray, np.ndarray]:
+    """The faces of `classes`, and indices of those that become anchors, and that stay back to calibrate them."""
     import numpy as np
 
-    from siamese_emotion_ros.datasets.splits import split as split_faces
+    from siamese_emotion_ros.datasets.splits import split_classes
 
     if split == "all" or (split is None and faces.official_split is None):
-        return np.arange(len(faces)), np.empty(0, np.int64)
-    parts = split_faces(faces, split or "official", seed)
-    return parts["train"], parts["val"]
+        faces = faces.restrict(classes)
+        return faces, np.arange(len(faces)), np.empty(0, np.int64)
+    faces, parts = split_classes(faces, classes, split or "official", seed)
+    return faces, parts["train"], parts["val"]

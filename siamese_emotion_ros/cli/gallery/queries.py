@@ -47,10 +47,11 @@ def embedded_queries(
     faces = faces.restrict(gallery.classes)
     if not len(faces):
         raise ValueError(f"{source.root} has no face of {', '.join(gallery.classes)} in {part}: choose another --split")
-    among = queries_among_anchors(gallery, faces)
+    with face_progress("embedding faces") as progress:
+        embeddings = embed_faces(embedder, faces.faces, progress)
+    among = queries_among_anchors(gallery, embeddings)
     if among:
         raise ValueError(
             f"{among} of the {len(faces)} faces are anchors of the gallery, which knows them: choose another --split"
         )
-    with face_progress("embedding faces") as progress:
-        return EmbeddedQueries(gallery, embedder, embed_faces(embedder, faces.faces, progress), faces.labels, part)
+    return EmbeddedQueries(gallery, embedder, embeddings, faces.labels, part)

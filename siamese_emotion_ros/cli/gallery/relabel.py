@@ -70,6 +70,8 @@ def _labels_of(table: Path) -> Dict[str, str]:
             rows = list(csv.DictReader(file))
     except OSError as error:
         raise ValueError(f"{table}: cannot be read ({error.strerror}): check the path of --table") from error
+    except csv.Error as error:
+        raise ValueError(f"{table}: no CSV ({error}): look for a stray quotation mark") from error
     except UnicodeDecodeError as error:
         raise ValueError(f"{table}: not UTF-8 text: save it as CSV in UTF-8") from error
     if not rows or not {"name", "label"} <= set(rows[0]):
