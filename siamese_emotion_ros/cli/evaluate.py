@@ -103,11 +103,8 @@ def _evaluate(
     facts = {"data": str(queried.root), "model file": str(model_path), "seed": seed}
     if queried.options:
         facts["options"] = queried.options_text
-
     queries, loaded, split_name = queried.load(seed)
     notices = trained_otherwise(embedder.spec.provenance, queried.dataset, split_name, seed)
-    if queried.options:
-        split_name = f"{split_name}, {queried.options_text}"
     if stored is not None:
         gallery = narrowed(stored, wanted or shared_classes(stored.classes, queries))
         facts["gallery file"] = str(gallery_path)

@@ -3,9 +3,9 @@ from __future__ import annotations
 
 from .face_set import SPLITS, DataSetError, FaceSet, Progress, Skipped
 from .load import DATASETS, load
-from .splits import SCHEMES, LeakWarning, kfold, split
+from .splits import SCHEMES, LeakWarning, kfold, split, split_classes
 
 __all__ = [
     "DATASETS", "SCHEMES", "SPLITS", "DataSetError", "FaceSet", "LeakWarning", "Progress", "Skipped",
-    "kfold", "load", "split",
+    "kfold", "load", "split", "split_classes",
 ]

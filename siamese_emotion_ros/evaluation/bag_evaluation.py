@@ -3,8 +3,6 @@ from __future__ import annotations
 
 from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional
 
-import numpy as np
-
 from siamese_emotion_ros.bags.reading import Bag, BagError, Topic
 from siamese_emotion_ros.evaluation.bag_answers import recorded_answers
 from siamese_emotion_ros.evaluation.bag_observations import Observations
@@ -84,12 +82,14 @@ def evaluate(
             f"no face was seen at a time for which {truth_name} names an emotion: do its times and the images' stamps "
             "belong together?"
         )
-    foreign = sorted({queries.classes[label] for label in queries.labels} - set(recognizer.classes))
+    foreign = {label: count for label, count in queries.counts().items() if count and label not in recognizer.classes}
+    left_out = sum(foreign.values())
     if foreign:
-        count = int(np.isin(queries.labels, [queries.classes.index(label) for label in foreign]).sum())
-        notices.append(f"{count} face(s) show {', '.join(foreign)}, which the gallery does not know, and are left out.")
-        if count == len(queries):
-            return Evaluated(bag_report(figures, None, notices, facts), None)
+        notices.append(
+            f"{left_out} face(s) show {', '.join(foreign)}, which the gallery does not know, and are left out."
+        )
+    if left_out == len(queries):
+        return Evaluated(bag_report(figures, None, notices, facts), None)
     measurement = measure(
         recognizer.model, recognizer.gallery, recognizer.settings, queries, seed, embeddings=observations.embeddings(),
     )

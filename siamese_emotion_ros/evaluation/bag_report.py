@@ -41,8 +41,8 @@ def render_bag_sections(bag: Mapping[str, Any]) -> str:
     shown = sorted(faces[:MOST_TIMELINES], key=lambda item: int(item[0]))
     stretches = [stretch for _, face in shown for stretch in face["timeline"] + face["truth"]]
     # Before 0, the first image's stamp, where the recording's stamps jumped back behind it.
-    begin = min((stretch["start"] for stretch in stretches if stretch["start"] < 0), default=0.0)
-    end = max(begin + bag["images"]["seconds"], max((stretch["end"] for stretch in stretches), default=0.0))
+    begin = min([0.0, *(stretch["start"] for stretch in stretches)])
+    end = max([begin + bag["images"]["seconds"], *(stretch["end"] for stretch in stretches)])
     return _environment().from_string(BAG_SECTIONS).render(
         bag=bag,
         timelines=[(face_id, face, _markup(_timeline(face, begin, end))) for face_id, face in shown],

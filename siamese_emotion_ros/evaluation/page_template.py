@@ -103,7 +103,8 @@ _FACTS = """\
 TEMPLATE = """\
 {% set title = report.dataset ~ " · top-1 " ~ report.top1|percent %}
 """ + _HEAD + """\
-<h1>{{ report.dataset }}, {{ report.split }}</h1>
+<h1>{{ report.dataset }}, {{ report.split }}
+{%- if "options" in report.facts %}, {{ report.facts.options }}{% endif %}</h1>
 <p class="soft">{{ report.n }} faces of {{ report.classes|length }} emotions, against {{ report.anchors }} anchors
 {%- if report.anchors_dataset %} from {{ report.anchors_dataset }}{% endif %};
 {% if report.threshold is none %}never unknown{% else %}unknown beyond a distance of

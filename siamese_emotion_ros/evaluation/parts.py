@@ -50,11 +50,12 @@ def choose_part(faceset: FaceSet, text: Optional[str] = None, seed: int = 0) -> 
 def trained_otherwise(provenance: Mapping[str, str], dataset: str, part: str, seed: int) -> List[str]:
     """A sentence when a model was trained on another split of the data set than that of `part` (as from choose_part).
 
-    `provenance` is the model's. Empty when the two agree, or when it was trained on something else.
+    `provenance` is the model's. Empty when the two agree, when it was trained on something else, and of folders and
+    recordings, which are no more the same data than two files are.
     """
     scheme = part.partition(":")[0]
     trained, trained_seed = provenance.get("split"), provenance.get("split_seed", "0")
-    if provenance.get("dataset") != dataset or trained is None:
+    if provenance.get("dataset") != dataset or dataset in ("folder", "bag") or trained is None:
         return []
     if scheme == trained and (scheme == "official" or str(seed) == trained_seed):
         return []

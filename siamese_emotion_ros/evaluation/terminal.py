@@ -62,7 +62,8 @@ def bag_summary(report: Mapping[str, Any]) -> RenderableType:
 
 def _methods(report: Mapping[str, Any]) -> Table:
     source = f" from {report['anchors_dataset']}" if report["anchors_dataset"] else ""
-    title = f"{report['dataset']}, {report['split']}: {report['anchors']} anchors{source}"
+    options = f", {report['facts']['options']}" if "options" in report["facts"] else ""
+    title = f"{report['dataset']}, {report['split']}{options}: {report['anchors']} anchors{source}"
     table = _table(title, "", "faces", "top-1", "95 %", "macro F1", "balanced", "one-vs-rest", "unknown")
     for name, figures in methods(report):
         low, high = figures["confidence_intervals"]["top1"]

@@ -29,7 +29,7 @@ from siamese_emotion_ros.nodes import live_table
 from siamese_emotion_ros.nodes.bag_player import RecordedImages
 from siamese_emotion_ros.nodes.children import Child, ChildError
 from siamese_emotion_ros.nodes.conversions import emotion_mark, nanoseconds
-from siamese_emotion_ros.nodes.lifecycle import emotion_qos, result_qos
+from siamese_emotion_ros.nodes.lifecycle import CROWD, result_qos
 from siamese_emotion_ros.nodes.pairing import Frame, FramePairing
 from siamese_emotion_ros.nodes.recorder import Recording, RecordingError, Seen
 from siamese_emotion_ros.nodes.sources import Source, SourceError, open_source
@@ -200,8 +200,8 @@ def run_demo(options: argparse.Namespace, console: Console) -> Dict[str, Any]:
     # The demo is for this machine alone, unless the user's environment says otherwise.
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     view = live_table.View(source=options.source, total=source.total, note="starting …")
-    # Twice what the pipeline's own queue holds; of an image three messages and more are heard.
-    heard = Mailbox(capacity=7 * depth + answers_of(depth))
+    # Twice what the pipeline's own queues hold, of the camera and of its three topics.
+    heard = Mailbox(capacity=2 * (3 * depth + answers_of(depth)))
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     node = DemoNode(namespace, player, depth, heard)
     executor = SingleThreadedExecutor()
@@ -270,7 +270,7 @@ def queue(depth: int) -> Dict[str, Any]:
 
 def answers_of(images: int) -> int:
     """How many answers may wait where so many images may: one each, or all of one image with a crowd."""
-    return max(images, emotion_qos().depth)
+    return max(images, CROWD)
 
 
 def folders_of(files: Sequence[str]) -> List[str]:

@@ -13,7 +13,7 @@ from siamese_emotion_ros.faces.image_messages import drawable, image_from_messag
 from siamese_emotion_ros.msg import EmotionStamped, FaceCropArray
 from siamese_emotion_ros.nodes.conversions import ReusedImage, emotion_mark, nanoseconds
 from siamese_emotion_ros.nodes.face_crop import TRANSPORT, image_topic
-from siamese_emotion_ros.nodes.lifecycle import AUTOSTART, REFUSALS, StreamNode, emotion_qos, result_qos, run
+from siamese_emotion_ros.nodes.lifecycle import AUTOSTART, CROWD, REFUSALS, StreamNode, emotion_qos, result_qos, run
 from siamese_emotion_ros.nodes.listener import Heard, Listener
 from siamese_emotion_ros.nodes.pairing import Frame, FramePairing
 from siamese_emotion_ros.nodes.parameters import ParameterTable
@@ -28,7 +28,7 @@ IMAGES_WAITING = 15
 MEMORY = 100_000_000
 
 #: Messages that may wait to be worked on: what comes of some images, one of them with a crowd.
-WAITING = 160
+WAITING = 4 * IMAGES_WAITING + CROWD
 
 
 class EmotionOverlay(StreamNode):
@@ -38,8 +38,7 @@ class EmotionOverlay(StreamNode):
         self._publisher: Any = None
         self._timer: Any = None
         self._listener: Optional[Listener] = None
-        self._pairing: Optional[FramePairing] = None
-        self._drawn: Optional[ReusedImage] = None
+        self._pairing, self._drawn = FramePairing(IMAGES_WAITING), ReusedImage()
         super().__init__(PARAMETERS, **kwargs)
 
     def load(self, settings: Any) -> None:
@@ -81,7 +80,6 @@ class EmotionOverlay(StreamNode):
     def _watch(self) -> None:
         self.vitals.begin()  # nobody missed what came before
         pairing = self._pairing = FramePairing(IMAGES_WAITING)
-        self._drawn = ReusedImage()
         images = QoSProfile(depth=5, reliability=QoSReliabilityPolicy.BEST_EFFORT)
         listener = self._listener = Listener(self, WAITING, [
             Heard(*image_topic(self), images, self._take_image),
@@ -93,8 +91,9 @@ class EmotionOverlay(StreamNode):
     def _unwatch(self) -> None:
         if self._listener is not None:
             self._listener.stop()
-            # Neither is needed while nobody watches, and both hold images.
-            self._listener = self._pairing = self._drawn = None
+            self._listener = None
+            self._pairing.flush()  # no image is kept for nobody
+            self._drawn = ReusedImage()
 
     def _take_image(self, message: Any) -> None:
         self.vitals.took()

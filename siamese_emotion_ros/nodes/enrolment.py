@@ -4,7 +4,7 @@ from __future__ import annotations
 import math
 import re
 from pathlib import Path
-from typing import Any, Callable, List, Optional, Tuple
+from typing import Any, Callable, List, Tuple
 
 import numpy as np
 
@@ -87,11 +87,17 @@ class EnrolmentServices:
         _show_ids(self._node.snapshot(), response)
         check_label(self._node.snapshot().recognizer.gallery, request.label, request.new_class)
         _check_name(request.name)
-        face_id, candidates = (None, _given(request.images)) if request.images else self._collect(request)
+        # Whose given images are is not known, and no face has the id 0.
+        face_id, candidates = (0, _given(request.images)) if request.images else self._collect(request)
         said: List[str] = []
 
         def enrol(snapshot: Snapshot) -> Snapshot:
             recognizer = snapshot.recognizer
+            if recognizer.gallery.images is not None and snapshot.neutrals.offset(face_id) is not None:
+                raise ValueError(
+                    f"face {face_id} has a personal neutral, and this gallery keeps its anchors' images, which know of "
+                    "none: forget it by ~/reset_gallery, or use a gallery without images"
+                )
             choice = choose(recognizer.model, candidates, self._criteria(), recognizer.gallery)
             response.considered = len(candidates)
             response.too_small = choice.refused.get(TOO_SMALL, 0)
@@ -100,9 +106,10 @@ class EnrolmentServices:
             response.unlike_the_others = choice.refused.get(DEVIATING, 0)
             if not len(choice.kept):
                 raise ValueError(f"{choice.sentence()}: see the parameters enrolment.*")
+            # As the face is compared from the next frame on.
+            embeddings = snapshot.neutrals.corrected([face_id] * len(choice.kept), choice.embeddings)
             gallery, names = extend(
-                recognizer.gallery, request.label, _as_asked(snapshot, face_id, choice.embeddings),
-                [candidates[row].face for row in choice.kept],
+                recognizer.gallery, request.label, embeddings, [candidates[row].face for row in choice.kept],
                 request.name, request.new_class, snapshot.on_disk.names,
             )
             following = snapshot.with_anchors(gallery)
@@ -242,19 +249,6 @@ def _file_to_write(folder: str, name: str, overwrite: bool) -> Path:
         except ValueError as error:  # in one folder with galleries there may be the model that they need
             raise ValueError(f"only a gallery is replaced, and {error}; choose another name") from error
     return path
-
-
-def _as_asked(snapshot: Snapshot, face_id: Optional[int], embeddings: np.ndarray) -> np.ndarray:
-    """Embeddings of a face as the anchors are asked about it: less what is its person's own, where that is known."""
-    offset = None if face_id is None else snapshot.neutrals.offset(face_id)
-    if offset is None:
-        return embeddings
-    if snapshot.recognizer.gallery.images is not None:
-        raise ValueError(
-            f"face {face_id} has a personal neutral, and this gallery keeps the images of its anchors, which know of "
-            "none: enrol before ~/calibrate_neutral, or after ~/reset_gallery"
-        )
-    return embeddings - offset
 
 
 def _check_has_neutral(snapshot: Snapshot) -> None:

@@ -15,7 +15,7 @@ from siamese_emotion_ros.faces.image_messages import image_from_message
 from siamese_emotion_ros.msg import EmotionStamped, FaceCrop, FaceCropArray
 from siamese_emotion_ros.nodes.conversions import image_message, nanoseconds
 from siamese_emotion_ros.nodes.hri_faces import TrackedFaces
-from siamese_emotion_ros.nodes.lifecycle import AUTOSTART, StreamNode, emotion_qos, result_qos, run
+from siamese_emotion_ros.nodes.lifecycle import AUTOSTART, CROWD, StreamNode, emotion_qos, result_qos, run
 from siamese_emotion_ros.nodes.listener import Heard, Listener
 from siamese_emotion_ros.nodes.parameters import Change, ParameterTable, Spec
 from siamese_emotion_ros.recognition.emotions import ROS4HRI
@@ -29,9 +29,8 @@ PARAMETERS = ParameterTable("hri_mirror", [
 #: Where REP-155 wants it, whatever the node's namespace.
 FACES = "/humans/faces"
 
-#: Messages that may wait to be mirrored: a frame with ninety-nine faces comes as a hundred.
-WAITING = 200
-
+#: Messages that may wait to be mirrored: those of two images with a crowd.
+WAITING = 2 * CROWD
 
 #: Faces of which nothing has been heard for so long are not in view any more [s].
 SILENCE = 2.0

@@ -37,6 +37,9 @@ AUTOSTART = Spec(
     changes=START,
 )
 
+#: So many faces of one image may be answered before a subscriber takes the first answer.
+CROWD = 100
+
 
 class StreamNode(LifecycleNode):
     """A lifecycle node with a parameter table; subclasses fill in load, start, stop, unload and change.
@@ -335,7 +338,7 @@ def result_qos(depth: int = 10) -> QoSProfile:
 
 def emotion_qos() -> QoSProfile:
     """For `emotion`: reliable, and deep enough for a crowd, as an image's answers come in a burst, a message a face."""
-    return result_qos(depth=100)
+    return result_qos(depth=CROWD)
 
 
 @contextmanager

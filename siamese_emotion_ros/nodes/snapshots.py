@@ -108,8 +108,10 @@ def build_snapshot(
         gallery, on_disk = previous.gallery, previous.on_disk
     fitting = gallery
     if gallery.model_fingerprint != model.fingerprint and gallery.images is not None:
-        same = previous is not None and (gallery, model) == (previous.gallery, previous.recognizer.model)
-        fitting = previous.recognizer.gallery if same else reembed(gallery, model)
+        if previous is not None and gallery is previous.gallery and model is previous.recognizer.model:
+            fitting = previous.recognizer.gallery
+        else:
+            fitting = reembed(gallery, model)
     vote = Settings(settings.k or None, settings.distance_threshold or None, settings.search)
     recognizer = Recognizer(model, fitting, vote)
     recognizer.recognize([np.zeros((model.spec.input_size, model.spec.input_size), np.uint8)])

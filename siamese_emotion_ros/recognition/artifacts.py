@@ -203,7 +203,7 @@ def _read(path: PathLike, expected: str, what: str) -> Tuple[Dict[str, np.ndarra
         raise
     except KeyError as error:  # a type that numpy has not
         raise ArtifactError(
-            f"{path}: it holds tensors of type {error.args[0]}: expected float16, float32 or integers: save it as those"
+            f"{path}: it holds tensors of type {error.args[0]}: expected float16, float32 or integers; save them so"
         ) from error
     except (safetensors.SafetensorError, ValueError, TypeError) as error:
         raise ArtifactError(

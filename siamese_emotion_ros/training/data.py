@@ -48,7 +48,6 @@ class TrainingData:
                 f"no training face of {', '.join(absent)}: leave it out of data.classes or check the data set"
             )
 
-
     @functools.cached_property
     def fingerprint(self) -> str:
         """SHA-256 (hex) of all that is learned from and judged by."""

@@ -151,9 +151,12 @@ def test_anchors_that_are_all_asked_about_are_refused(data, model):
 
 
 def test_options_are_told_in_the_report(data, model, gallery, tmp_path):
-    report, _ = report_of(tmp_path, "--query", f"folder:{data}", "--model", model, "--gallery", gallery,
-                          "--option", "crop=false")
-    assert report["facts"]["options"] == "crop=False" and report["split"] == "all, crop=False"
+    page = tmp_path / "page.html"
+    report, output = report_of(tmp_path, "--query", f"folder:{data}", "--model", model, "--gallery", gallery,
+                               "--option", "crop=false", "--html", page)
+    assert report["facts"]["options"] == "crop=False" and report["split"] == "all"
+    assert "folder, all, crop=False: " in output
+    assert "<h1>folder, all, crop=False</h1>" in page.read_text(encoding="utf-8")
 
 
 def test_one_data_set_lends_its_train_part_to_its_test_part(tmp_path, model):

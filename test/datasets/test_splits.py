@@ -8,8 +8,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from siamese_emotion_ros.datasets import DataSetError, FaceSet, LeakWarning, kfold, split
-from siamese_emotion_ros.datasets.splits import split_classes
+from siamese_emotion_ros.datasets import DataSetError, FaceSet, LeakWarning, kfold, split, split_classes
 from siamese_emotion_ros.recognition.emotions import SEVEN
 
 anyhow = settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])

@@ -62,6 +62,7 @@ def test_who_measures_on_another_split_than_was_trained_on_is_told(part, seed, w
     told = trained_otherwise(provenance, "ckplus", part, seed)
     assert bool(told) == warned and all("--split paper:test --seed 3" in text for text in told)
     assert not trained_otherwise(provenance, "kdef", part, seed) and not trained_otherwise({}, "ckplus", part, seed)
+    assert not trained_otherwise({**provenance, "dataset": "folder"}, "folder", part, seed), "which folder?"
 
 
 def test_the_official_split_has_no_seed():

@@ -148,8 +148,9 @@ def test_images_given_up_are_told_and_none_is_kept_when_nobody_watches(graph, lo
         time.sleep(0.01)
     graph.until(lambda: any("more than 15 images later" in text for _, text in log), "a line about it")
     graph.until(lambda: overlay.vitals.report().values["messages replaced by newer"] == "3", "the count")
+    assert overlay._pairing.waiting == IMAGES_WAITING
     graph.node.destroy_subscription(subscription)
-    graph.until(lambda: overlay._pairing is None, "the images to be let go")
+    graph.until(lambda: not overlay._pairing.waiting, "the images to be let go")
 
 
 def test_two_faces_wait_for_each_other_and_a_bad_image_costs_one_line(graph, log, overlay, publishers):

@@ -148,6 +148,17 @@ def test_another_k_does_not_embed_a_gallery_of_images_again(settings, monkeypatc
     assert after.recognizer.gallery is before.recognizer.gallery and after.recognizer.k == 3
 
 
+def test_another_gallery_of_images_is_embedded_though_the_model_stays(settings, artifacts, tmp_path):
+    name = "gallery_a3_images.safetensors"
+    (tmp_path / "same.safetensors").write_bytes((artifacts / name).read_bytes())
+    before = build_snapshot(settings(model_path="model_b.safetensors", gallery_path=name))
+    there = settings(
+        model_path="model_b.safetensors", gallery_path=str(tmp_path / "same.safetensors"), gallery_dir=str(tmp_path)
+    )
+    after = build_snapshot(there, {"gallery_path"}, before)
+    assert after.ids[:2] == before.ids[:2] and after.recognizer.gallery is not before.recognizer.gallery
+
+
 def test_what_is_saved_can_be_read_again_without_naming_its_folder_twice(settings, artifacts, tmp_path):
     (tmp_path / "saved.safetensors").write_bytes((artifacts / "gallery_a2.safetensors").read_bytes())
     saved = settings(gallery_path="saved.safetensors", gallery_dir=str(tmp_path))
