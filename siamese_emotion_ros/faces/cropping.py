@@ -31,15 +31,17 @@ def check_frame(frame: np.ndarray) -> None:
         raise ValueError(f"the frame is {width}x{height} pixels: expected at most {MAX_FRAME_SIDE} a side")
 
 
-def crop_square(frame: np.ndarray, box: Box, margin: float = 0.0, max_side: int = MAX_CROP_SIDE) -> np.ndarray:
+def crop_square(
+    frame: np.ndarray, box: Box, margin: float = 0.0, max_side: int = MAX_CROP_SIDE, rgb: bool = False
+) -> np.ndarray:
     """Cut the square round `box`'s centre out of `frame`, gray.
 
     frame: uint8 [H, W, 3] BGR or [H, W] gray. box: left, top, width, height in frame pixels; what lies
     outside the frame is filled with the frame's edge pixels. margin: added on each side, as a fraction of the
     box's longer side. Returns uint8 [s, s] that shares no memory with the frame: native resolution, or
     `max_side` by area averaging where the square is larger. Only the cut is converted to gray, never the
-    frame. Raises ValueError for a box that is not finite, has no area, or does not touch the frame, and for a
-    negative margin.
+    frame. rgb: the order of the frame's colours is RGB. Raises ValueError for a box that is not finite, has
+    no area, or does not touch the frame, and for a negative margin.
     """
     height, width = frame.shape[:2]
     box = Box(*(float(number) for number in box))
@@ -55,7 +57,7 @@ def crop_square(frame: np.ndarray, box: Box, margin: float = 0.0, max_side: int 
     inside = frame[max(top, 0) : max(top + side, 0), max(left, 0) : max(left + side, 0)]
     if inside.size == 0:
         raise ValueError(f"the square at ({left}, {top}), {side} pixels wide, lies outside the {width}x{height} frame")
-    gray = cv2.cvtColor(inside, cv2.COLOR_BGR2GRAY) if inside.ndim == 3 else inside
+    gray = cv2.cvtColor(inside, cv2.COLOR_RGB2GRAY if rgb else cv2.COLOR_BGR2GRAY) if inside.ndim == 3 else inside
     shrink = min(1.0, max_side / side)
     if shrink < 1.0:
         # Shrink first and pad afterwards: a face far larger than the crop then costs no far larger border.
@@ -69,7 +71,7 @@ def crop_square(frame: np.ndarray, box: Box, margin: float = 0.0, max_side: int 
     after_y = crop_side - gray.shape[0] - before_y
     if before_x or before_y or after_x or after_y:
         return cv2.copyMakeBorder(gray, before_y, after_y, before_x, after_x, cv2.BORDER_REPLICATE)
-    return gray.copy() if np.shares_memory(gray, frame) else gray
+    return gray.copy() if gray is inside else gray
 
 
 def fit_on_black(image: np.ndarray, width: int, height: int) -> np.ndarray:

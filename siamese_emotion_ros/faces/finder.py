@@ -57,24 +57,38 @@ class FinderSettings:
 class FaceFinder:
     """Finds and follows the faces of a stream of frames.
 
-    `detector` and `settings` may be replaced at any time, from another thread too: the frame in work ends
+    Detector and settings may be replaced at any time, from another thread too (see `replace`): the frame in work ends
     with the old ones, and the ids go on. Frames themselves are given one after the other.
     """
 
     def __init__(
         self, detector: Detector, settings: Optional[FinderSettings] = None, tracker: Optional[FaceTracker] = None,
     ) -> None:
-        self.detector = detector
-        self.settings = settings if settings is not None else FinderSettings()
+        self._search = detector, settings if settings is not None else FinderSettings()  # one reference, read once
         self._tracker = tracker if tracker is not None else FaceTracker()
 
-    def find(self, frame: np.ndarray) -> List[Face]:
-        """The faces of `frame`, uint8 [H, W, 3] BGR or [H, W] gray, in the order of their ids; it is not changed.
+    @property
+    def detector(self) -> Detector:
+        """What searches the next frame."""
+        return self._search[0]
 
-        Raises ValueError for a frame of another dtype or shape, or an empty or absurdly large one.
+    @property
+    def settings(self) -> FinderSettings:
+        """How the next frame is searched."""
+        return self._search[1]
+
+    def replace(self, detector: Detector, settings: FinderSettings) -> None:
+        """Search with these from the next frame on."""
+        self._search = detector, settings
+
+    def find(self, frame: np.ndarray, rgb: bool = False) -> List[Face]:
+        """The faces of `frame`, uint8 [H, W, 3] or [H, W] gray, in the order of their ids; it is not changed.
+
+        rgb: the order of its colours is RGB; otherwise it is BGR. Raises ValueError for a frame of another dtype or
+        shape, or an empty or absurdly large one.
         """
-        settings = self.settings
-        detections = self._detections(frame, settings)
+        detector, settings = self._search
+        detections = _detections(detector, settings, frame, rgb)
         ids = self._tracker.update([detection.square for detection in detections])
         height, width = frame.shape[:2]
         faces = [
@@ -83,23 +97,29 @@ class FaceFinder:
                 roi=roi_in_frame(detection.square, width, height),
                 score=detection.score,
                 landmarks=detection.landmarks,
-                crop=crop_square(frame, detection.square, settings.margin, MAX_CROP_SIDE),
+                crop=crop_square(frame, detection.square, settings.margin, MAX_CROP_SIDE, rgb),
             )
             for face_id, detection in zip(ids, detections)
         ]
         return sorted(faces, key=lambda face: face.face_id)
 
     def detections(self, frame: np.ndarray) -> List[Detection]:
-        """What `find` cuts faces out by, best score first; nobody is followed. ValueError as `find`."""
-        return self._detections(frame, self.settings)
-
-    def _detections(self, frame: np.ndarray, settings: FinderSettings) -> List[Detection]:
-        check_frame(frame)
-        return _visible(self.detector.detect(*_searched_copy(frame, settings)), frame)
+        """What `find` cuts out of a BGR or gray frame, best score first; nobody is followed. ValueError as `find`."""
+        return _detections(*self._search, frame)
 
     def reset(self) -> None:
         """Forget who was where, as after time jumped back (a bag that loops); ids are not given again."""
         self._tracker.reset()
+
+
+def _detections(
+    detector: Detector, settings: FinderSettings, frame: np.ndarray, rgb: bool = False
+) -> List[Detection]:
+    check_frame(frame)
+    searched, scale = _searched_copy(frame, settings)
+    if rgb and searched.ndim == 3:  # of the small copy, not of the whole frame
+        searched = cv2.cvtColor(searched, cv2.COLOR_RGB2BGR)
+    return _visible(detector.detect(searched, scale), frame)
 
 
 def _searched_copy(frame: np.ndarray, settings: FinderSettings) -> Tuple[np.ndarray, float]:

@@ -6,7 +6,7 @@ the one of a robot copies where a view will do, and neither checks what a messag
 from __future__ import annotations
 
 import struct
-from typing import Any, Callable, Dict, Tuple
+from typing import Any, Callable, Dict, Optional, Tuple
 
 import cv2
 import numpy as np
@@ -16,6 +16,13 @@ from .cropping import MAX_FRAME_SIDE
 
 class ImageError(ValueError):
     """An image message that cannot be read; the message says what it was and what was expected."""
+
+
+def frame_from_message(message: Any) -> Tuple[np.ndarray, bool]:
+    """As image_from_message, but rgb8 is a view too; True: the order of its colours is RGB."""
+    if getattr(message, "encoding", "") == "rgb8":
+        return _decode_packed(message, 3, 1, _as_is), True
+    return image_from_message(message), False
 
 
 def image_from_message(message: Any) -> np.ndarray:
@@ -200,9 +207,15 @@ _PLANAR: Dict[str, Tuple[Callable[[int, int], Tuple[int, int]], Callable[[np.nda
 ENCODINGS: Tuple[str, ...] = tuple(sorted(_PACKED)) + tuple(sorted(_PLANAR))
 
 
-def drawable(image: np.ndarray) -> np.ndarray:
-    """A BGR copy [H, W, 3] of an image [H, W] or [H, W, 3], which may be drawn on."""
-    return cv2.cvtColor(image, cv2.COLOR_GRAY2BGR) if image.ndim == 2 else image.copy()
+def drawable(image: np.ndarray, copy: Optional[np.ndarray] = None) -> np.ndarray:
+    """A BGR copy, uint8 [H, W, 3], of an image [H, W] or [H, W, 3], to be drawn on; made in `copy` if given."""
+    if copy is None:
+        copy = np.empty((*image.shape[:2], 3), np.uint8)
+    if image.ndim == 2:
+        cv2.cvtColor(image, cv2.COLOR_GRAY2BGR, dst=copy)
+    else:
+        np.copyto(copy, image)
+    return copy
 
 
 # --- compressed images ---

@@ -22,8 +22,8 @@ PAIRS: List[Tuple[int, int]] = _BACKBONE + _NECK + [(64, values) for _, values i
 #: Pixels of the image between two neighbouring answers of the three levels.
 STRIDES = (8, 16, 32)
 
-#: The library's own: less sure it never tells of a face, and of boxes that overlap more it keeps the best.
-SURE_ENOUGH, SAME_FACE, MOST_CANDIDATES = 0.2, 0.45, 1000
+#: The library's own: no face is less sure, and of boxes that overlap more than that only the best is kept.
+SCORE_THRESHOLD, NMS_IOU, MAX_CANDIDATES = 0.2, 0.45, 1000
 
 OPSET, IR_VERSION = 17, 8  # ONNX Runtime 1.12 and newer
 
@@ -55,7 +55,7 @@ def onnx_search(library: Any) -> Optional[Callable[[np.ndarray], np.ndarray]]:
     try:
         import onnx  # noqa: F401
         import onnxruntime
-    except ImportError:
+    except Exception:  # whatever it is: onnx beside a protobuf of another age raises a TypeError
         return None
     filters = read_filters(library)
     if filters is None:
@@ -65,10 +65,14 @@ def onnx_search(library: Any) -> Optional[Callable[[np.ndarray], np.ndarray]]:
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(serialize(filters), options, providers=["CPUExecutionProvider"])
 
+    padded, filled = np.zeros((1, 0, 0, 3), np.uint8), (0, 0)
+
     def search(image: np.ndarray) -> np.ndarray:
+        nonlocal padded, filled
         height, width = image.shape[:2]
-        # Black below and to the right, as far as the coarsest level needs it.
-        padded = np.zeros((1, _whole(height), _whole(width), 3), np.uint8)
+        if filled != (height, width):
+            # Black below and to the right, as far as the coarsest level needs it; kept for the next image of this size.
+            padded, filled = np.zeros((1, _whole(height), _whole(width), 3), np.uint8), (height, width)
         padded[0, :height, :width] = image
         scores, answers = session.run(["scores", "answers"], {"image": padded})
         return _faces(scores[0, 0], answers[0], *_grid(*padded.shape[1:3]))
@@ -206,17 +210,17 @@ def _grid(height: int, width: int) -> Tuple[np.ndarray, np.ndarray]:
 
 def _faces(scores: np.ndarray, answers: np.ndarray, places: np.ndarray, strides: np.ndarray) -> np.ndarray:
     """Rows of whole numbers, as the library gives them, from what the network says of each place."""
-    sure = np.flatnonzero(scores >= SURE_ENOUGH)
-    sure = sure[np.argsort(-scores[sure], kind="stable")][:MOST_CANDIDATES]
+    sure = np.flatnonzero(scores >= SCORE_THRESHOLD)
+    sure = sure[np.argsort(-scores[sure], kind="stable")][:MAX_CANDIDATES]
     answers, places, strides = answers[:, sure], places[:, sure], strides[sure]
     center, size = answers[:2] * strides + places, np.exp(answers[2:4]) * strides
     left_top, right_bottom = center - size / 2, center + size / 2
     points = (answers[4:].reshape(5, 2, -1) * strides + places).reshape(10, -1)
     rows = np.concatenate((100 * scores[None, sure], left_top, right_bottom - left_top, points))
-    return np.trunc(rows.T[_best_of_overlapping(left_top, right_bottom)])
+    return np.trunc(rows.T[_non_maximum_suppression(left_top, right_bottom)])
 
 
-def _best_of_overlapping(left_top: np.ndarray, right_bottom: np.ndarray) -> List[int]:
+def _non_maximum_suppression(left_top: np.ndarray, right_bottom: np.ndarray) -> List[int]:
     """Which of N boxes stay, of float32 [2, N] corners with the best first."""
     areas = (right_bottom - left_top).prod(axis=0)
     best: List[int] = []
@@ -227,5 +231,5 @@ def _best_of_overlapping(left_top: np.ndarray, right_bottom: np.ndarray) -> List
         sides = np.minimum(right_bottom[:, waiting], right_bottom[:, box, None])
         sides -= np.maximum(left_top[:, waiting], left_top[:, box, None])
         shared = np.maximum(sides, 0).prod(axis=0)
-        waiting = waiting[~(shared > SAME_FACE * (areas[waiting] + areas[box] - shared))]
+        waiting = waiting[~(shared > NMS_IOU * (areas[waiting] + areas[box] - shared))]
     return best

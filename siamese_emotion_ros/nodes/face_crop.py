@@ -10,7 +10,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from siamese_emotion_ros.faces.continuity import Continuity
 from siamese_emotion_ros.faces.detectors import DETECTORS, MIN_SIZE, SCORE_THRESHOLD, Detector, make_detector
 from siamese_emotion_ros.faces.finder import FaceFinder, FinderSettings
-from siamese_emotion_ros.faces.image_messages import image_from_message
+from siamese_emotion_ros.faces.image_messages import frame_from_message
 from siamese_emotion_ros.faces.tracker import FaceTracker
 from siamese_emotion_ros.msg import FaceCropArray
 from siamese_emotion_ros.nodes.conversions import faces_message, nanoseconds
@@ -91,8 +91,10 @@ class FaceCrop(StreamNode):
 
     def change(self, change: Change) -> None:
         """Search with other settings from the next image on; the faces keep their ids."""
-        detector, finder_settings = _detector(change.settings), _finder_settings(change.settings)
-        self._finder.detector, self._finder.settings = detector, finder_settings
+        detector = self._finder.detector
+        if change.names & {"score_threshold", "min_size"}:
+            detector = _detector(change.settings)
+        self._finder.replace(detector, _finder_settings(change.settings))
 
     def facts(self) -> Dict[str, Any]:
         """Which detector searches, and how large a copy."""
@@ -108,11 +110,11 @@ class FaceCrop(StreamNode):
         if broken is not None:
             self.tell(f"{broken}: the tracking of faces starts again")
             finder.reset()
-        image = image_from_message(message)
-        faces = finder.find(image)
+        frame, rgb = frame_from_message(message)
+        faces = finder.find(frame, rgb)
         if faces:
             self.vitals.saw_face()
-        self._publisher.publish(faces_message(message.header, image.shape, faces, self._images.replaced))
+        self._publisher.publish(faces_message(message.header, frame.shape, faces, self._images.replaced))
         self.vitals.gave(self.get_clock().now().nanoseconds - nanoseconds(message.header.stamp))
 
 

@@ -88,13 +88,27 @@ def test_an_empty_frame_has_no_faces():
 def test_ids_last_while_detector_and_settings_are_replaced():
     finder = FaceFinder(Seeing(LEFT, RIGHT))
     before = {face.face_id: face.roi.x for face in finder.find(FRAME)}
-    finder.detector = Seeing(Box(396, 116, 98, 98), Box(97, 97, 86, 86))
-    finder.settings = FinderSettings(detection_width=160, margin=0.2)
+    finder.replace(
+        Seeing(Box(396, 116, 98, 98), Box(97, 97, 86, 86)), FinderSettings(detection_width=160, margin=0.2)
+    )
     after = finder.find(FRAME)
     assert [face.face_id for face in after] == [1, 2]
     for face in after:
         assert abs(face.roi.x - before[face.face_id]) < 10
     assert after[0].crop.shape[0] == round(86 * 1.4)
+
+
+@pytest.mark.parametrize("width", [160, 640])  # searched in a small copy, and as it is
+def test_the_order_of_colours_changes_nothing(width):
+    frame = np.random.default_rng(0).integers(0, 256, (480, 640, 3), np.uint8)
+    found, shown = [], []
+    for rgb in (False, True):
+        detector = Seeing(LEFT)
+        shown.append(detector.shown)
+        finder = FaceFinder(detector, FinderSettings(detection_width=width))
+        found.append(finder.find(np.ascontiguousarray(frame[:, :, ::-1]) if rgb else frame, rgb))
+    np.testing.assert_array_equal(found[0][0].crop, found[1][0].crop)
+    np.testing.assert_array_equal(shown[0][0][0], shown[1][0][0])
 
 
 def test_after_a_reset_ids_are_new():
@@ -107,10 +121,10 @@ def test_after_a_reset_ids_are_new():
 def test_an_id_survives_five_frames_without_the_face():
     finder = FaceFinder(Seeing(LEFT))
     finder.find(FRAME)
-    finder.detector = Seeing()
+    finder.replace(Seeing(), finder.settings)
     for _ in range(5):
         assert finder.find(FRAME) == []
-    finder.detector = Seeing(LEFT)
+    finder.replace(Seeing(LEFT), finder.settings)
     assert [face.face_id for face in finder.find(FRAME)] == [1]
 
 
