@@ -24,9 +24,8 @@ def image_message(header: Header, image: np.ndarray) -> Image:
         header=header, height=height, width=width, encoding="mono8" if image.ndim == 2 else "bgr8",
         is_bigendian=int(sys.byteorder == "big"), step=image.nbytes // height,
     )
-    data = array("B")
-    data.frombytes(np.ascontiguousarray(image))
-    message.data = data  # handed over here rather than to the constructor, which would copy it once more
+    # Filled in place: what it is set to, and what the constructor is given, some distributions copy once more.
+    message.data.frombytes(np.ascontiguousarray(image))
     return message
 
 
@@ -37,15 +36,18 @@ class ReusedImage:
         self.message = Image(encoding="bgr8", is_bigendian=int(sys.byteorder == "big"))
         self._pixels = np.empty((0, 0, 3), np.uint8)
 
+    def pixels(self, height: int, width: int) -> np.ndarray:
+        """The message's own memory, uint8 [height, width, 3], to be drawn into before it is published."""
+        if self._pixels.shape[:2] != (height, width):
+            self.message.height, self.message.width, self.message.step = height, width, 3 * width
+            self.message.data = array("B", bytes(3 * width * height))
+            # Taken from the message: some distributions copy what they are given, some keep it.
+            self._pixels = np.frombuffer(self.message.data, np.uint8).reshape(height, width, 3)
+        return self._pixels
+
     def fill(self, header: Header, frame: np.ndarray) -> Image:
         """The message with this header and uint8 BGR frame [H, W, 3]; valid until the next call."""
-        if frame.shape != self._pixels.shape:
-            height, width = frame.shape[:2]
-            self.message.height, self.message.width, self.message.step = height, width, 3 * width
-            self.message.data = array("B", bytes(frame.nbytes))
-            # Of the message's own memory: some distributions copy what they are given, some keep it.
-            self._pixels = np.frombuffer(self.message.data, np.uint8).reshape(frame.shape)
-        np.copyto(self._pixels, frame)
+        np.copyto(self.pixels(*frame.shape[:2]), frame)
         self.message.header = header
         return self.message
 
@@ -142,8 +144,3 @@ def duration_message(nanosecs: int) -> Duration:
     """A duration; a negative one (a camera whose clock runs ahead) is 0."""
     seconds, rest = divmod(max(0, nanosecs), 1_000_000_000)
     return Duration(sec=min(seconds, 2**31 - 1), nanosec=rest)
-
-
-def latency_since(stamp: Any, now: Any) -> Duration:
-    """Time from a message stamp to an rclpy Time `now`."""
-    return duration_message(now.nanoseconds - nanoseconds(stamp))

@@ -113,9 +113,11 @@ class EmotionOverlay(StreamNode):
         for frame in frames:
             if not frame.answered:
                 continue
-            drawn = drawable(image_from_message(frame.image))
+            image = image_from_message(frame.image)
+            drawn = drawable(image, self._drawn.pixels(*image.shape[:2]))
             draw_emotions(drawn, [emotion_mark(emotion) for emotion in frame.emotions.values()])
-            self._publisher.publish(self._drawn.fill(frame.image.header, drawn))
+            self._drawn.message.header = frame.image.header
+            self._publisher.publish(self._drawn.message)
             self.vitals.gave(self.get_clock().now().nanoseconds - nanoseconds(frame.image.header.stamp))
 
 

@@ -8,13 +8,14 @@ from builtin_interfaces.msg import Time
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
-from siamese_emotion_ros.faces.image_messages import ENCODINGS, ImageError, image_from_message
-from siamese_emotion_ros.nodes.conversions import (
-    ReusedImage,
-    duration_message,
-    image_message,
-    latency_since,
+from siamese_emotion_ros.faces.image_messages import (
+    ENCODINGS,
+    ImageError,
+    drawable,
+    frame_from_message,
+    image_from_message,
 )
+from siamese_emotion_ros.nodes.conversions import ReusedImage, duration_message, image_message
 
 HEIGHT, WIDTH = 12, 16
 
@@ -230,13 +231,26 @@ def test_a_reused_message_keeps_its_memory_while_the_size_stays(colors):
     assert np.shares_memory(before, np.frombuffer(reused.fill(Header(), colors).data, np.uint8))
 
 
-def test_latency_is_the_time_since_the_stamp_and_never_negative():
-    class Now:
-        nanoseconds = 5_300_000_000
+def test_rgb8_is_not_converted_before_it_is_searched(pictures, colors):
+    message = pictures.message_of("rgb8", np.ascontiguousarray(colors[:, :, ::-1]))
+    frame, rgb = frame_from_message(message)
+    assert rgb and np.shares_memory(frame, np.frombuffer(message.data, np.uint8))
+    np.testing.assert_array_equal(frame[:, :, ::-1], colors)
+    assert not frame_from_message(image_message(Header(), colors))[1]
 
-    late = latency_since(Time(sec=3, nanosec=900_000_000), Now)
+
+def test_a_reused_message_is_drawn_into_where_it_lies(colors, grays):
+    reused = ReusedImage()
+    for image in (colors, grays):
+        drawn = drawable(image, reused.pixels(*image.shape[:2]))
+        assert np.shares_memory(drawn, np.frombuffer(reused.message.data, np.uint8))
+        np.testing.assert_array_equal(image_from_message(reused.message), drawable(image))
+
+
+def test_a_duration_is_never_negative_and_always_fits():
+    late = duration_message(1_400_000_000)
     assert (late.sec, late.nanosec) == (1, 400_000_000)
-    ahead = latency_since(Time(sec=9), Now)
+    ahead = duration_message(-1)
     assert (ahead.sec, ahead.nanosec) == (0, 0)
     assert duration_message(2**70).sec == 2**31 - 1
 
