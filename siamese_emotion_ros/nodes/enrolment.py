@@ -87,6 +87,7 @@ class EnrolmentServices:
         _show_ids(self._node.snapshot(), response)
         check_label(self._node.snapshot().recognizer.gallery, request.label, request.new_class)
         _check_name(request.name)
+        criteria = self._criteria()
         # Whose given images are is not known, and no face has the id 0.
         face_id, candidates = (0, _given(request.images)) if request.images else self._collect(request)
         said: List[str] = []
@@ -98,7 +99,7 @@ class EnrolmentServices:
                     f"face {face_id} has a personal neutral, and this gallery keeps its anchors' images, which know of "
                     "none: forget it by ~/reset_gallery, or use a gallery without images"
                 )
-            choice = choose(recognizer.model, candidates, self._criteria(), recognizer.gallery)
+            choice = choose(recognizer.model, candidates, criteria, recognizer.gallery)
             response.considered = len(candidates)
             response.too_small = choice.refused.get(TOO_SMALL, 0)
             response.poorly_detected = choice.refused.get(DOUBTFUL, 0)
@@ -181,13 +182,14 @@ class EnrolmentServices:
     def _calibrate_neutral(self, request: Any, response: Any) -> str:
         response.gallery_version = self._node.snapshot().version
         _check_has_neutral(self._node.snapshot())
+        criteria = self._criteria()
         face_id, candidates = self._collect(request)
         said: List[str] = []
 
         def learn(snapshot: Snapshot) -> Snapshot:
             _check_has_neutral(snapshot)
             recognizer = snapshot.recognizer
-            choice = choose(recognizer.model, candidates, self._criteria(), recognizer.gallery)
+            choice = choose(recognizer.model, candidates, criteria, recognizer.gallery)
             response.considered, response.used = len(candidates), len(choice.kept)
             if not len(choice.kept):
                 raise ValueError(f"{choice.sentence()}: see the parameters enrolment.*")

@@ -12,7 +12,7 @@ from siamese_emotion_ros.faces.continuity import Continuity
 from siamese_emotion_ros.faces.image_messages import image_from_message
 from siamese_emotion_ros.msg import EmotionStamped, FaceCropArray
 from siamese_emotion_ros.nodes.collection import CropCollector
-from siamese_emotion_ros.nodes.conversions import emotion_message, latency_since, nanoseconds
+from siamese_emotion_ros.nodes.conversions import duration_message, emotion_message, nanoseconds
 from siamese_emotion_ros.nodes.enrolment import EnrolmentServices
 from siamese_emotion_ros.nodes.lifecycle import AUTOSTART, Stream, StreamNode, emotion_qos, result_qos, run
 from siamese_emotion_ros.nodes.parameters import START, UNCONFIGURED, Change, ParameterTable, Spec
@@ -71,26 +71,28 @@ class SiameseEmotion(StreamNode):
         self._swapping = threading.Lock()  # one swap at a time, whoever asks; frames never wait for it
         self._publisher: Any = None
         self._faces: Optional[Stream] = None
+        self._threads = 1
+        self._continuity = Continuity()
+        #: Time jumped back, and what is remembered of people is still to be forgotten.
+        self._strangers = False
         super().__init__(PARAMETERS, **kwargs)
         self._crops = CropCollector()
         self._enrolment = EnrolmentServices(self, self._crops)
 
     def load(self, settings: Any) -> None:
         """Read and warm model and gallery."""
-        torch.set_num_threads(settings.threads)  # of this thread, which swaps as well
+        self._threads = settings.threads
+        self._limit_threads()
         with self._swapping:
             self._snapshot = build_snapshot(settings)
+            self._log_snapshot("answers with", self._snapshot)
         self._publisher = self.publisher(EmotionStamped, "emotion", emotion_qos())
-        self._log_snapshot("answers with")
 
     def start(self) -> None:
         """Subscribe to the faces."""
         self._continuity = Continuity()
         self._strangers = False
-        threads = self.settings.threads
-        self._faces = self.stream(
-            FaceCropArray, "faces", result_qos(), self._answer, begin=lambda: torch.set_num_threads(threads)
-        )
+        self._faces = self.stream(FaceCropArray, "faces", result_qos(), self._answer, begin=self._limit_threads)
         self._faces.open()
         self._crops.open()
 
@@ -119,11 +121,15 @@ class SiameseEmotion(StreamNode):
         started = time.monotonic()
         with self._swapping:
             before = self._snapshot
-            self._snapshot = build_snapshot(change.settings, change.names, before)
+            snapshot = self._snapshot = build_snapshot(change.settings, change.names, before)
         if "gallery_path" in change.names:
             self._warn_of_what_is_gone(before)
-        if self._snapshot is not before:
-            self._log_snapshot(f"after {time.monotonic() - started:.2f} s answers with")
+        if snapshot is not before:
+            self._log_snapshot(f"after {time.monotonic() - started:.2f} s answers with", snapshot)
+
+    def _limit_threads(self) -> None:
+        """Have torch use as many CPU threads as `threads` says; it keeps that for each thread that embeds faces."""
+        torch.set_num_threads(self._threads)
 
     def _warn_of_what_is_gone(self, snapshot: Optional[Snapshot]) -> None:
         if snapshot is not None and snapshot.changed:
@@ -141,10 +147,11 @@ class SiameseEmotion(StreamNode):
 
     def swap(self, make: Callable[[Snapshot], Snapshot]) -> Snapshot:
         """Put what `make` makes of the present snapshot in its place; when it raises, nothing has changed."""
+        self._limit_threads()
         with self._swapping:
-            self._snapshot = make(self.snapshot())
-            self._log_snapshot("now answers with")
-            return self._snapshot
+            snapshot = self._snapshot = make(self.snapshot())
+        self._log_snapshot("now answers with", snapshot)
+        return snapshot
 
     def mark_saved(self, gallery: Gallery) -> None:
         """The gallery is in a file now; when it was replaced meanwhile, that changes nothing."""
@@ -177,13 +184,14 @@ class SiameseEmotion(StreamNode):
         recognitions = snapshot.recognize(
             [face.face_id for face in faces.faces], [image_from_message(face.crop) for face in faces.faces]
         )
+        stamp = nanoseconds(faces.header.stamp)
         for face, recognition in zip(faces.faces, recognitions):
             message = emotion_message(faces, face, recognition, snapshot.recognizer.classes, snapshot.ids)
             message.personal_offset = snapshot.neutrals.distance(face.face_id)
-            now = self.get_clock().now()
-            message.latency = latency_since(faces.header.stamp, now)
+            latency = self.get_clock().now().nanoseconds - stamp
+            message.latency = duration_message(latency)
             self._publisher.publish(message)
-            self.vitals.gave(now.nanoseconds - nanoseconds(faces.header.stamp))
+            self.vitals.gave(latency)
         self._crops.offer(faces, image_from_message)
 
     def _among_strangers(self) -> Snapshot:
@@ -197,9 +205,9 @@ class SiameseEmotion(StreamNode):
         finally:
             self._swapping.release()
 
-    def _log_snapshot(self, doing: str) -> None:
-        recognizer = self._snapshot.recognizer
-        model_id, gallery_id, version = self._snapshot.ids
+    def _log_snapshot(self, doing: str, snapshot: Snapshot) -> None:
+        recognizer = snapshot.recognizer
+        model_id, gallery_id, version = snapshot.ids
         search, recall = recognizer.settings.search, f"{recognizer.recall:.1%}"
         searched = "" if search == "exact" else f"; {search} finds {recall} of the {recognizer.k} nearest"
         self.get_logger().info(

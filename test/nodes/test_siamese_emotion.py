@@ -2,6 +2,7 @@
 import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
+from rosgraph_msgs.msg import Clock
 from siamese_emotion_ros.msg import EmotionStamped
 
 from siamese_emotion_ros.nodes.conversions import nanoseconds
@@ -71,12 +72,15 @@ def test_a_bad_crop_costs_one_line_and_the_next_frame_is_answered(graph, log, st
 
 
 def test_latency_is_from_the_images_stamp_to_now(graph, start, faces):
-    _, publisher, emotions = start()
+    node, publisher, emotions = start(use_sim_time=True)
+    ticks = graph.publisher(Clock, "/clock")
+    graph.until(ticks.get_subscription_count, "the node to hear the clock")
+    ticks.publish(Clock(clock=Time(sec=10)))
+    graph.until(lambda: node.get_clock().now().nanoseconds == 10 * 10**9, "the node to know the time")
     array = faces.of(1)
-    earlier = graph.node.get_clock().now().nanoseconds - 2_500_000_000
-    array.header.stamp = Time(sec=earlier // 10**9, nanosec=earlier % 10**9)
+    array.header.stamp = Time(sec=7, nanosec=500_000_000)
     (message,) = faces.answers(graph, emotions, publisher, array)
-    assert 2.5 <= nanoseconds(message.latency) / 1e9 < 30
+    assert nanoseconds(message.latency) == 2_500_000_000
 
 
 def test_threshold_and_k_decide_the_answer(graph, start, faces):

@@ -358,7 +358,6 @@ def test_through_fifty_swaps_every_frame_is_answered_by_one_recognizer(
     assert [nanoseconds(message.header.stamp) // 10**6 for message in emotions] == [s for s in sent for _ in "12"]
     assert [message.face_id for message in emotions] == [1, 2] * len(sent)
     versions = [message.gallery_version for message in emotions]
-    assert swapper.refused > 15 and swapper.version > 25
     assert versions == sorted(versions) and versions[-1] <= swapper.version
     assert len(set(versions)) > swapper.version / 2, "most recognizers came to answer something"
     (last,) = faces.answers(graph, emotions, publisher, faces.of(sent[-1] + 33))
