@@ -16,17 +16,17 @@ SEARCHES = ("exact", "ivf", "hnsw")
 #: A class of fewer anchors is searched exactly: that takes no longer.
 FEWEST_TO_APPROXIMATE = 4096
 
-#: ivf: anchors by which the middles of the cells are found, for each cell.
-TRAINED_BY = 48
+#: ivf: anchors by which the centroids of the cells are found, for each cell.
+TRAINING_POINTS_PER_CELL = 48
 
-#: ivf: the share of the cells that is looked at, and the fewest.
-PROBED_SHARE, FEWEST_PROBED = 1 / 16, 8
+#: ivf: the share of the cells that is probed, and the fewest.
+NPROBE_SHARE, MIN_NPROBE = 1 / 16, 8
 
-#: hnsw: neighbours that an anchor is linked to, and anchors kept in mind while the graph is made.
-LINKS, KEPT_WHILE_BUILDING = 16, 80
+#: hnsw: links of an anchor, and candidates kept while the graph is built.
+HNSW_M, EF_CONSTRUCTION = 16, 80
 
-#: hnsw: anchors kept in mind during a search, for each of the k and at least.
-KEPT_FOR_EACH, FEWEST_KEPT = 2, 32
+#: hnsw: candidates kept during a search, for each of the k and at least.
+EF_SEARCH_PER_K, MIN_EF_SEARCH = 2, 32
 
 #: Anchors by which the recall is measured.
 RECALL_SAMPLE = 200
@@ -37,7 +37,7 @@ class ApproximateAnchors:
 
     Distances are exact; what may be missed are anchors in cells, or on ways, that are not looked at. A class of its own
     index gives the nearest anchor of every class, also of those that are far away. The embeddings are copied, and hnsw
-    keeps 2 LINKS numbers of 4 bytes more for each.
+    keeps 2 HNSW_M numbers of 4 bytes more for each.
     """
 
     def __init__(self, embeddings: np.ndarray, labels: np.ndarray, n_classes: int, search: str = "ivf") -> None:
@@ -85,9 +85,9 @@ class ApproximateAnchors:
     def _how(self, index: Any, k: int) -> Any:
         """The parameters of a search that finds most of the k nearest."""
         if isinstance(index, self._faiss.IndexHNSWFlat):
-            return self._faiss.SearchParametersHNSW(efSearch=max(FEWEST_KEPT, KEPT_FOR_EACH * k))
+            return self._faiss.SearchParametersHNSW(efSearch=max(MIN_EF_SEARCH, EF_SEARCH_PER_K * k))
         if isinstance(index, self._faiss.IndexIVFFlat):
-            probed = max(FEWEST_PROBED, math.ceil(index.nlist * PROBED_SHARE))
+            probed = max(MIN_NPROBE, math.ceil(index.nlist * NPROBE_SHARE))
             return self._faiss.SearchParametersIVF(nprobe=probed)
         return None
 
@@ -144,17 +144,17 @@ def _flat(faiss: Any, points: np.ndarray) -> Any:
 
 def _cells(faiss: Any, points: np.ndarray) -> Any:
     cells = int(math.sqrt(len(points)))
-    middles = faiss.IndexFlatL2(points.shape[1])
-    index = faiss.IndexIVFFlat(middles, points.shape[1], cells)
+    centroids = faiss.IndexFlatL2(points.shape[1])
+    index = faiss.IndexIVFFlat(centroids, points.shape[1], cells)
     index.cp.niter = 8
-    drawn = np.random.default_rng(0).permutation(len(points))[: TRAINED_BY * cells]
+    drawn = np.random.default_rng(0).permutation(len(points))[: TRAINING_POINTS_PER_CELL * cells]
     index.train(points[np.sort(drawn)])
     index.add(points)
     return index
 
 
 def _graph(faiss: Any, points: np.ndarray) -> Any:
-    index = faiss.IndexHNSWFlat(points.shape[1], LINKS)
-    index.hnsw.efConstruction = KEPT_WHILE_BUILDING
+    index = faiss.IndexHNSWFlat(points.shape[1], HNSW_M)
+    index.hnsw.efConstruction = EF_CONSTRUCTION
     index.add(points)
     return index

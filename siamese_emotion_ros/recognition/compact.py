@@ -9,8 +9,10 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from siamese_emotion_ros.recognition.embedding_network import EmbeddingNetwork
 
-class CompactNetwork(nn.Module):
+
+class CompactNetwork(EmbeddingNetwork):
     """57 million multiplications a face of 48 pixels, 13 convolutions deep.
 
     The face is folded 2x2 into four channels, which keeps every pixel at a quarter of the positions. Stages of residual

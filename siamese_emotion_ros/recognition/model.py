@@ -15,6 +15,7 @@ from siamese_emotion_ros.recognition.artifacts import (
     StoredModel,
     read_model,
 )
+from siamese_emotion_ros.recognition.embedding_network import EmbeddingNetwork
 from siamese_emotion_ros.recognition.networks import build_network, is_quantized, weight_shapes
 from siamese_emotion_ros.recognition.onnx_backend import OnnxSession, is_available, serialize
 from siamese_emotion_ros.recognition.preprocessing import Faces, preprocess
@@ -97,10 +98,9 @@ class EmbeddingModel:
         if self.backend == "onnx":
             self._session = OnnxSession(serialize(network, stored.spec.input_size), threads)
             return
-        if self.device.type == "cpu" and self._dtype == torch.float32 and hasattr(network, "for_cpu"):
-            network = network.for_cpu()  # type: ignore[operator]
-        network = network.to(device=self.device, dtype=self._dtype)
-        self._network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        on_cpu = self.device.type == "cpu" and self._dtype == torch.float32
+        module = (network.for_cpu() if on_cpu else network).to(device=self.device, dtype=self._dtype)
+        self._network = module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @classmethod
     def load(
@@ -109,8 +109,6 @@ class EmbeddingModel:
         """The model in a file; ArtifactError when it cannot be used."""
         try:
             return cls(read_model(path), device, precision, backend, threads)
-        except ArtifactError:
-            raise
         except RuntimeError as error:
             raise ArtifactError(f"{path}: the model could not be put on {device}: {error}") from error
 
@@ -173,7 +171,7 @@ class EmbeddingModel:
             )
 
 
-def load_network(stored: StoredModel) -> torch.nn.Module:
+def load_network(stored: StoredModel) -> EmbeddingNetwork:
     """The network of a model file with its weights, for inference on the CPU; ArtifactError when they do not fit."""
     spec = stored.spec
     try:
@@ -190,9 +188,8 @@ def load_network(stored: StoredModel) -> torch.nn.Module:
         raise ArtifactError(f"the weights do not fit the network {spec.architecture!r}: {'; '.join(wrong[:3])}")
     network = build_network(spec.architecture, spec.input_size, spec.embedding_dim).eval()
     network.load_state_dict({name: torch.from_numpy(stored.weights[name]) for name in expected})
-    if is_quantized(spec.architecture):
-        try:
-            network.check_weights()  # type: ignore[operator]
-        except ValueError as error:
-            raise ArtifactError(f"the weights: {error}: make the file again with `siamese-emotion quantize`") from error
+    try:
+        network.check_weights()
+    except ValueError as error:
+        raise ArtifactError(f"the weights: {error}: make the file again with `siamese-emotion quantize`") from error
     return network.requires_grad_(False)

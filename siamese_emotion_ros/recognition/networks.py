@@ -1,36 +1,37 @@
 """The embedding networks, by registered name: a face in, a point in a Euclidean space out."""
 from __future__ import annotations
 
-from typing import Callable, Dict, Tuple, Type
+from typing import Callable, Dict, Tuple, Type, TypeVar
 
 import torch
 from torch import nn
 from torch.nn import functional
 
 from siamese_emotion_ros.recognition.compact import CompactNetwork, LargeCompactNetwork, WideCompactNetwork
+from siamese_emotion_ros.recognition.embedding_network import EmbeddingNetwork
 from siamese_emotion_ros.recognition.quantized import QuantizedCompactNetwork
 from siamese_emotion_ros.recognition.winograd import WinogradPooledConvolution
 
 #: Deviation of the normal from which the paper draws the weights of its fully connected layer ("narrow").
 NARROW = 0.01
 
-#: Networks by name. One may have `for_cpu()`: the same mapping, rearranged for inference on a CPU. One whose embeddings
-#: have length 1 says so by `unit_length = True`; one of integers, which is not trained but made of another, by
-#: `quantized = True`.
-NETWORKS: Dict[str, Type[nn.Module]] = {}
+#: Networks by name.
+NETWORKS: Dict[str, Type[EmbeddingNetwork]] = {}
+
+_Network = TypeVar("_Network", bound=Type[EmbeddingNetwork])
 
 
-def register(name: str) -> Callable[[Type[nn.Module]], Type[nn.Module]]:
-    """Make a network class buildable as `name`; it is constructed with (input_size, embedding_dim)."""
+def register(name: str) -> Callable[[_Network], _Network]:
+    """Make a network class buildable as `name`."""
 
-    def add(network: Type[nn.Module]) -> Type[nn.Module]:
+    def add(network: _Network) -> _Network:
         NETWORKS[name] = network
         return network
 
     return add
 
 
-def build_network(architecture: str, input_size: int, embedding_dim: int) -> nn.Module:
+def build_network(architecture: str, input_size: int, embedding_dim: int) -> EmbeddingNetwork:
     """A freshly initialised network: float32 [N, 1, input_size, input_size] -> float32 [N, embedding_dim].
 
     ValueError for an architecture that is not registered or an input it cannot take.
@@ -42,7 +43,7 @@ def build_network(architecture: str, input_size: int, embedding_dim: int) -> nn.
 
 def is_quantized(architecture: str) -> bool:
     """Whether the network of that registered name is of integers: not trained but made of another, in float32 only."""
-    return getattr(NETWORKS[architecture], "quantized", False)
+    return NETWORKS[architecture].quantized
 
 
 def weight_shapes(architecture: str, input_size: int, embedding_dim: int) -> Dict[str, Tuple[int, ...]]:
@@ -59,7 +60,7 @@ register("compact_int8")(QuantizedCompactNetwork)
 
 
 @register("paper")
-class PaperNetwork(nn.Module):
+class PaperNetwork(EmbeddingNetwork):
     """The siamese branch of the paper: three valid convolutions and a fully connected embedding.
 
     10x10x128, 7x7x256 and 4x4x256, each followed by ReLU and 2x2 max-pooling of stride 2, then a fully connected layer

@@ -8,7 +8,8 @@ from typing import Any, Dict
 
 import numpy as np
 import torch
-from torch import nn
+
+from siamese_emotion_ros.recognition.embedding_network import EmbeddingNetwork
 
 #: Understood by ONNX Runtime 1.12 and TensorRT 8.5 (JetPack 5) onwards.
 OPSET = 17
@@ -26,10 +27,10 @@ def is_available() -> bool:
     return True
 
 
-def serialize(network: nn.Module, input_size: int) -> bytes:
+def serialize(network: EmbeddingNetwork, input_size: int) -> bytes:
     """A network as an ONNX model: `faces` float32 [N, 1, S, S] -> `embeddings` float32 [N, D], any N."""
-    if hasattr(network, "onnx_model"):
-        content: bytes = network.onnx_model(OPSET, INPUT, OUTPUT)  # type: ignore[operator]
+    content = network.onnx_model(OPSET, INPUT, OUTPUT)
+    if content is not None:
         return content
     # The TorchScript exporter is the one that torch 2.0 (JetPack) has too.
     chosen: Dict[str, Any] = {"dynamo": False} if "dynamo" in inspect.signature(torch.onnx.export).parameters else {}

@@ -14,6 +14,7 @@ from torch import nn
 from torch.nn import functional
 
 from siamese_emotion_ros.recognition.compact import CompactNetwork
+from siamese_emotion_ros.recognition.embedding_network import EmbeddingNetwork
 
 #: Largest weight: the products of two of them with values of 255 add up within 16 bits, as AVX2 adds them.
 LARGEST_WEIGHT = 64
@@ -80,7 +81,7 @@ class QuantizedBlock(nn.Module):
         return (added + kept * self.scales[1]).round_().clamp_(*UNSIGNED)
 
 
-class QuantizedCompactNetwork(nn.Module):
+class QuantizedCompactNetwork(EmbeddingNetwork):
     """CompactNetwork in integers; training.quantization makes one of a trained network.
 
     forward() is the definition, in float32 on any device. for_cpu() and onnx_model() are the same mapping by the

@@ -72,7 +72,7 @@ def test_the_recall_is_the_share_of_the_other_anchors_that_are_found(anchors, mo
     whole = ApproximateAnchors(embeddings, labels, 3, search)
     assert measured_recall(whole, embeddings, labels, 3, 10) == 1, "each class is measured whole"
     monkeypatch.setattr(approximate, "FEWEST_TO_APPROXIMATE", 500)
-    for name, value in (("FEWEST_PROBED", 1), ("PROBED_SHARE", 0), ("FEWEST_KEPT", 1), ("KEPT_FOR_EACH", 0)):
+    for name, value in (("MIN_NPROBE", 1), ("NPROBE_SHARE", 0), ("MIN_EF_SEARCH", 1), ("EF_SEARCH_PER_K", 0)):
         monkeypatch.setattr(approximate, name, value)
     hasty = ApproximateAnchors(embeddings, labels, 3, search)
     recall = measured_recall(hasty, embeddings, labels, 3, 10)

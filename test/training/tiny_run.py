@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from siamese_emotion_ros.recognition.embedding_network import EmbeddingNetwork
 from siamese_emotion_ros.recognition.networks import NETWORKS, register
 from siamese_emotion_ros.training.config import TrainingConfig
 from siamese_emotion_ros.training.config_file import apply_override, from_dict
@@ -24,7 +25,7 @@ SIDE = 16
 if "tiny" not in NETWORKS:
 
     @register("tiny")
-    class TinyNetwork(nn.Sequential):
+    class TinyNetwork(EmbeddingNetwork, nn.Sequential):
         """One convolution and a linear layer; dropout draws numbers of its own, as an exact resume must allow for."""
 
         def __init__(self, input_size: int, embedding_dim: int) -> None:
