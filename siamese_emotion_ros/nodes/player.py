@@ -19,8 +19,9 @@ WAIT_FOR_EMOTIONS = Spec(
     "Hold the beginning back until siamese_emotion listens to `faces`, so that the first face is answered, too.",
 )
 
-#: face_crop, which publishes `faces`, may know of siamese_emotion a moment later than we do [s].
-SETTLING = 1.0
+#: We may know of siamese_emotion before face_crop does, or a listener to its answers: Fast DDS announces a process
+#: again every 3 s, and the first announcement is easily lost while a whole pipeline starts at once [s].
+SETTLING = 3.0
 
 
 class PlayerNode(StreamNode):
