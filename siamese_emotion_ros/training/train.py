@@ -231,15 +231,17 @@ def _quiet() -> Iterator[None]:
     logger = logging.getLogger("lightning.pytorch.utilities.rank_zero")
     level = logger.level
     logger.setLevel(logging.WARNING)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*")
-        warnings.filterwarnings("ignore", message=".*is not a.*DataLoader.*")
-        warnings.filterwarnings("ignore", message=".*module\\(s\\) in eval mode.*")
-        warnings.filterwarnings("ignore", message=".*LeafSpec.*")
-        # Every process has the first one's scores already.
-        warnings.filterwarnings("ignore", message=".*recommended to use .*sync_dist=True.*")
-        yield
-    logger.setLevel(level)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*")
+            warnings.filterwarnings("ignore", message=".*is not a.*DataLoader.*")
+            warnings.filterwarnings("ignore", message=".*module\\(s\\) in eval mode.*")
+            warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+            # Every process has the first one's scores already.
+            warnings.filterwarnings("ignore", message=".*recommended to use .*sync_dist=True.*")
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import csv
+import logging
 import os
 import signal
 import subprocess
@@ -309,8 +310,11 @@ def test_a_loss_that_is_no_number_ends_the_run_with_advice(tiny, tmp_path, monke
             weight.data.mul_(1e30)
 
     monkeypatch.setattr(SiameseModule, "optimizer_step", explode)
+    logger = logging.getLogger("lightning.pytorch.utilities.rank_zero")
+    level = logger.level
     with pytest.raises(DivergedError, match="the loss is (inf|nan) in epoch 0, step 1: .*lower optimizer.lr"):
         run(tiny, tmp_path)
+    assert logger.level == level, "Lightning may speak again"
 
 
 def test_a_loss_that_is_no_number_reaches_no_validation_and_no_checkpoint(tiny, tmp_path, monkeypatch):
