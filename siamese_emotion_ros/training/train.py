@@ -76,7 +76,12 @@ def train(
         if fresh:
             rank_zero_info(f"not in {config.network.init_from}, and so learned from the start: {', '.join(fresh)}")
         if module.head is not None:
-            carry_over_head(Path(config.network.init_from), module.head, config.classes)
+            unknown = carry_over_head(Path(config.network.init_from), module.head, config.classes)
+            if unknown:
+                rank_zero_info(
+                    f"not in the head of {config.network.init_from}, and so learned from the start: "
+                    f"{', '.join(unknown)}"
+                )
     module.start_averaging()
     recorder = RunRecorder(config, folder, loader)
     validation = config.validation
