@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import logging
 import os
 import signal
@@ -225,8 +226,6 @@ def _trainer(config: TrainingConfig, folder: Path, callbacks: List[Callback], pr
 
 def _no_pickle() -> Dict[str, Any]:
     """Have checkpoints read without unpickling, where this Lightning can be told to."""
-    import inspect
-
     return {"weights_only": True} if "weights_only" in inspect.signature(pl.Trainer.fit).parameters else {}
 
 
