@@ -54,9 +54,16 @@ def read_bgr(path: Path) -> np.ndarray:
 def read_face(path: Path) -> np.ndarray:
     """The face crop in `path`, gray uint8 [h, w], reduced to the size that the robot sends (128)."""
     # Decoding to BGR first gives the same gray as the robot's frames; libjpeg's own gray differs by rounding.
-    gray = cv2.cvtColor(read_bgr(path), cv2.COLOR_BGR2GRAY)
-    scale = MAX_CROP_SIDE / max(gray.shape)
+    return shrunk(cv2.cvtColor(read_bgr(path), cv2.COLOR_BGR2GRAY), MAX_CROP_SIDE)
+
+
+def shrunk(image: np.ndarray, side: int) -> np.ndarray:
+    """`image`, uint8 [H, W], reduced by area averaging until its longer side is at most `side` pixels.
+
+    A smaller image is returned as it is.
+    """
+    scale = side / max(image.shape)
     if scale >= 1:
-        return gray
-    width, height = (max(1, round(side * scale)) for side in gray.shape[::-1])
-    return cv2.resize(gray, (width, height), interpolation=cv2.INTER_AREA)
+        return image
+    width, height = (max(1, round(length * scale)) for length in image.shape[::-1])
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)

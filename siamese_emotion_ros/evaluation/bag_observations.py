@@ -5,17 +5,16 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
-import cv2
 import numpy as np
 
 from siamese_emotion_ros.datasets.face_set import FaceSet, Skipped
+from siamese_emotion_ros.datasets.images import shrunk
 from siamese_emotion_ros.evaluation.bag_replay import Frame
 from siamese_emotion_ros.evaluation.bag_truth import Stretches, Truth
 from siamese_emotion_ros.recognition.emotions import EIGHT
 
 #: A delay beyond this is another clock, as when stamps are of a simulation [ns].
 LONGEST_DELAY = 60_000_000_000
-
 
 #: Longer side of the faces that are kept for the page, in pixels: an hour of one labelled face takes half a gigabyte.
 KEPT_SIDE = 64
@@ -75,7 +74,7 @@ class Observations:
             if true is None:
                 self._without_truth.append(name)
                 continue
-            self._faces.append(_thumbnail(face.crop))
+            self._faces.append(shrunk(face.crop, KEPT_SIDE))
             self._embeddings.append(embedding)
             self._labels.append(EIGHT.index(true))
             self._names.append(name)
@@ -191,14 +190,6 @@ class Observations:
         steps = np.diff(np.array(self.stamps, np.int64))
         forward: np.ndarray = steps[steps > 0]
         return forward
-
-
-def _thumbnail(face: np.ndarray) -> np.ndarray:
-    scale = KEPT_SIDE / max(face.shape)
-    if scale >= 1.0:
-        return face
-    size = (max(1, round(face.shape[1] * scale)), max(1, round(face.shape[0] * scale)))
-    return cv2.resize(face, size, interpolation=cv2.INTER_AREA)
 
 
 def milliseconds(nanoseconds: np.ndarray) -> Dict[str, float]:

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from siamese_emotion_ros.datasets.face_set import FaceSet
+from siamese_emotion_ros.datasets.images import shrunk
 from siamese_emotion_ros.evaluation.answers import Answers
 
 #: Longer side of a thumbnail in pixels; smaller faces stay as they are.
@@ -56,9 +57,5 @@ def worst_mistakes(faces: FaceSet, answers: Answers, count: int = 32) -> List[Mi
 
 def thumbnail(face: np.ndarray) -> str:
     """A uint8 gray face as a `data:` address of a PNG, for embedding in a page."""
-    scale = THUMBNAIL / max(face.shape)
-    if scale < 1:
-        width, height = (max(1, round(side * scale)) for side in face.shape[::-1])
-        face = cv2.resize(face, (width, height), interpolation=cv2.INTER_AREA)
-    _, png = cv2.imencode(".png", face)
+    _, png = cv2.imencode(".png", shrunk(face, THUMBNAIL))
     return "data:image/png;base64," + base64.b64encode(png.tobytes()).decode()
