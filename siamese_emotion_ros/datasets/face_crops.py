@@ -36,13 +36,20 @@ def crop_file(cropper: Cropper) -> Callable[[Path], np.ndarray]:
     """A function that reads an image file and returns its face, or raises ImageError where none is found."""
 
     def read(path: Path) -> np.ndarray:
-        picture = read_bgr(path)
-        try:
-            face = cropper(picture)
-        except ValueError as error:  # a picture too large to search
-            raise ImageError(str(error)) from error
-        if face is None:
-            raise ImageError("no face was found in it")
-        return face
+        return face_in(read_bgr(path), cropper)
 
     return read
+
+
+def face_in(picture: np.ndarray, cropper: Cropper) -> np.ndarray:
+    """The face, gray uint8 [h, w], that `cropper` finds in `picture`, uint8 [H, W, 3] BGR.
+
+    ImageError where it finds none, or where the picture is too large to search.
+    """
+    try:
+        face = cropper(picture)
+    except ValueError as error:
+        raise ImageError(str(error)) from error
+    if face is None:
+        raise ImageError("no face was found in it")
+    return face

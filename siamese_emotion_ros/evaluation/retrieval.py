@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import io
 from pathlib import Path
 from typing import Callable, List, NamedTuple, Optional, Sequence, Tuple
@@ -9,6 +10,7 @@ from typing import Callable, List, NamedTuple, Optional, Sequence, Tuple
 import cv2
 import numpy as np
 
+from siamese_emotion_ros.datasets.face_crops import Cropper, deployed_cropper, face_in
 from siamese_emotion_ros.datasets.face_set import Skipped
 from siamese_emotion_ros.datasets.images import MAX_CROP_SIDE, ImageError, image_files, read_bgr, read_face
 from siamese_emotion_ros.recognition.embedding import Progress, embed_faces
@@ -17,9 +19,6 @@ from siamese_emotion_ros.recognition.plain_text import spelled_out
 
 #: How pictures become faces: `always` and `never` search for one; `auto` only in pictures too large to be a crop.
 CROPS = ("auto", "always", "never")
-
-#: From a picture, uint8 [H, W, 3] BGR, to its face, gray uint8 [h, w]; None where there is none.
-Cropper = Callable[[np.ndarray], Optional[np.ndarray]]
 
 
 class Match(NamedTuple):
@@ -90,21 +89,17 @@ def matches_csv(matches: Sequence[Match]) -> str:
 def _reader(crop: str, cropper: Optional[Cropper]) -> Callable[[Path], np.ndarray]:
     if crop == "never":
         return read_face
-    found: List[Cropper] = [] if cropper is None else [cropper]
+
+    @functools.lru_cache(maxsize=None)
+    def chosen_cropper() -> Cropper:
+        # Made when the first picture needs it: a folder of crops does without a detector.
+        return deployed_cropper() if cropper is None else cropper
 
     def read(path: Path) -> np.ndarray:
         picture = read_bgr(path)
         if crop == "auto" and max(picture.shape[:2]) <= MAX_CROP_SIDE:
             return cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)
-        if not found:
-            # Made when the first picture needs it: a folder of crops does without a detector.
-            from siamese_emotion_ros.datasets.face_crops import deployed_cropper
-
-            found.append(deployed_cropper())
-        face = found[0](picture)
-        if face is None:
-            raise ImageError("no face was found in it")
-        return face
+        return face_in(picture, chosen_cropper())
 
     return read
 
