@@ -1,8 +1,6 @@
 """What condensing a gallery costs: every method at every size beside the full gallery, on faces that are no anchors."""
 from __future__ import annotations
 
-import csv
-import io
 from typing import List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
@@ -85,16 +83,6 @@ def compare_condensations(
             top1 = float(np.mean(top1s))
             rows.append(Condensed(method, runs[0][0], k, len(runs), top1, min(top1s), recall, best - top1))
     return rows
-
-
-def comparison_csv(rows: Sequence[Condensed]) -> str:
-    """The comparison as CSV: a head line, then one line for each row; shares have six digits."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(Condensed._fields)
-    for row in rows:
-        writer.writerow([f"{value:.6f}" if isinstance(value, float) else value for value in row])
-    return text.getvalue()
 
 
 def _ask(gallery: Gallery, embeddings: np.ndarray, truth: np.ndarray, ks: Sequence[int]) -> List[Tuple[float, float]]:

@@ -66,7 +66,8 @@ def _compare(
     from siamese_emotion_ros.cli.gallery.queries import embedded_queries
     from siamese_emotion_ros.cli.output import plain_console, refuse_existing
     from siamese_emotion_ros.cli.progress import face_progress
-    from siamese_emotion_ros.evaluation.condensing import compare_condensations, comparison_csv
+    from siamese_emotion_ros.evaluation.condensing import compare_condensations
+    from siamese_emotion_ros.evaluation.tables import as_csv
     from siamese_emotion_ros.recognition.artifacts import read_gallery
     from siamese_emotion_ros.recognition.condensation import EDITING, check_judge, check_method, clear_by
     from siamese_emotion_ros.recognition.whole_files import write_atomically
@@ -92,7 +93,7 @@ def _compare(
     console = plain_console()
     console.print(_table(f"{faces.dataset}, {queries.part}: {len(queries.labels)} faces", compared))
     if csv is not None:
-        write_atomically(csv, comparison_csv(compared).encode())
+        write_atomically(csv, as_csv(compared, ".6f"))
         console.print(f"wrote {csv}", soft_wrap=True)
 
 
