@@ -4,7 +4,7 @@ from __future__ import annotations
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from siamese_emotion_ros.evaluation import charts
-from siamese_emotion_ros.evaluation.page_template import BAG_SECTIONS, BARE_PAGE
+from siamese_emotion_ros.evaluation.page_template import BAG_SECTIONS, BARE_PAGE, STYLE, environment, markup
 
 FORMAT = "siamese_emotion_ros/bag/1"
 
@@ -43,9 +43,9 @@ def render_bag_sections(bag: Mapping[str, Any]) -> str:
     # Before 0, the first image's stamp, where the recording's stamps jumped back behind it.
     begin = min([0.0, *(stretch["start"] for stretch in stretches)])
     end = max([begin + bag["images"]["seconds"], *(stretch["end"] for stretch in stretches)])
-    return _environment().from_string(BAG_SECTIONS).render(
+    return environment().from_string(BAG_SECTIONS).render(
         bag=bag,
-        timelines=[(face_id, face, _markup(_timeline(face, begin, end))) for face_id, face in shown],
+        timelines=[(face_id, face, markup(_timeline(face, begin, end))) for face_id, face in shown],
         left_out=len(faces) - len(shown),
         colors=[(label, charts.css_color(label)) for label in _labels(bag)],
     )
@@ -53,10 +53,8 @@ def render_bag_sections(bag: Mapping[str, Any]) -> str:
 
 def render_bare_page(report: Mapping[str, Any], title: str) -> str:
     """A whole page about a recording whose truth is not known."""
-    from siamese_emotion_ros.evaluation.page_template import STYLE
-
-    return _environment().from_string(BARE_PAGE).render(
-        report=report, title=title, style=_markup(STYLE), sections=_markup(render_bag_sections(report["bag"])),
+    return environment().from_string(BARE_PAGE).render(
+        report=report, title=title, style=markup(STYLE), sections=markup(render_bag_sections(report["bag"])),
     )
 
 
@@ -81,15 +79,3 @@ def _labels(bag: Mapping[str, Any]) -> List[str]:
         stretch["label"] for face in bag["faces"]["faces"].values() for stretch in face["timeline"] + face["truth"]
     ]
     return sorted(set(stretches))
-
-
-def _environment() -> Any:
-    from jinja2 import Environment, StrictUndefined
-
-    return Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-
-
-def _markup(text: str) -> Any:
-    from markupsafe import Markup
-
-    return Markup(text)  # noqa: S704

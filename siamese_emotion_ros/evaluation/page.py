@@ -6,7 +6,7 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple
 from siamese_emotion_ros.evaluation import charts
 from siamese_emotion_ros.evaluation.measurement import Measurement
 from siamese_emotion_ros.evaluation.mistakes import ALIKE, thumbnail, worst_mistakes
-from siamese_emotion_ros.evaluation.page_template import STYLE, TEMPLATE
+from siamese_emotion_ros.evaluation.page_template import STYLE, TEMPLATE, environment, markup
 from siamese_emotion_ros.evaluation.projection import project
 
 
@@ -15,19 +15,16 @@ def render_page(measurement: Measurement, report: Mapping[str, Any], seed: int =
 
     The faces behind the worst mistakes are in the page: a data set's licence holds for it too.
     """
-    from jinja2 import Environment, StrictUndefined
-    from markupsafe import Markup
-
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters.update(percent=percent, interval=_interval)
+    pages = environment()
+    pages.filters.update(percent=percent, interval=_interval)
     mistakes = worst_mistakes(measurement.faces, measurement.answers)
-    return environment.from_string(TEMPLATE).render(
+    return pages.from_string(TEMPLATE).render(
         report=report,
-        style=Markup(STYLE),  # noqa: S704
-        sections=Markup(sections),  # noqa: S704
+        style=markup(STYLE),
+        sections=markup(sections),
         methods=methods(report),
         headline=_headline(report),
-        figures={name: Markup(svg) for name, svg in _pictures(measurement, report, seed).items()},  # noqa: S704
+        figures={name: markup(svg) for name, svg in _pictures(measurement, report, seed).items()},
         mistakes=[(mistake, thumbnail(measurement.faces.faces[mistake.row])) for mistake in mistakes],
         several=ALIKE if measurement.faces.subjects is not None else 0,
         wrong=int((measurement.answers.known & (measurement.answers.decided != measurement.answers.truth)).sum()),

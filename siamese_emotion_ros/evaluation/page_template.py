@@ -1,6 +1,8 @@
 """The HTML of evaluation pages (Jinja2), with their style; filled in by page.py and bag_report.py."""
 from __future__ import annotations
 
+from typing import Any
+
 STYLE = """\
 :root {
   color-scheme: light dark;
@@ -266,3 +268,17 @@ BARE_PAGE = _HEAD + """\
 {{ sections }}
 <h2>What was replayed, and with what</h2>
 """ + _FACTS
+
+
+def environment() -> Any:
+    """A new jinja2.Environment for these templates: it escapes all values and refuses names that have none."""
+    from jinja2 import Environment, StrictUndefined
+
+    return Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+
+
+def markup(html: str) -> Any:
+    """`html` as a value that `environment` does not escape."""
+    from markupsafe import Markup
+
+    return Markup(html)  # noqa: S704
