@@ -63,7 +63,7 @@ class Search:
     def images(self) -> Iterator[Sought]:
         """Every readable image with its faces; reading has a thread of its own."""
         continuity = Continuity()
-        for stamp, recorded, frame_id, image in ahead(lambda: self._decoded()):
+        for stamp, recorded, frame_id, image in ahead(self._decoded):
             broken = continuity.broken(stamp)
             if broken is not None:
                 self.jumps_back += broken.seconds < 0
@@ -96,10 +96,10 @@ class Replay:
 
     def frames(self) -> Iterator[Frame]:
         """Every readable image with its faces and their answers."""
-        return ahead(lambda: self._recognized())
+        return ahead(self._recognized)
 
     def _recognized(self) -> Iterator[Frame]:
-        for stamp, recorded, frame_id, image, faces in ahead(lambda: self.search.images()):
+        for stamp, recorded, frame_id, image, faces in ahead(self.search.images):
             # Recognizer.recognize() in its two halves, as the report wants the embeddings too.
             embeddings = self._embeddings([face.crop for face in faces])
             answers = self._recognizer.recognize_embeddings(embeddings) if faces else []
