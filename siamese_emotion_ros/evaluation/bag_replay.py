@@ -1,4 +1,7 @@
-"""Replays recorded images through the two calls that the nodes make: FaceFinder.find and Recognizer.recognize."""
+"""Replays recorded images through what the nodes call for each: find faces, embed them, recognise the embeddings.
+
+These are FaceFinder.find, EmbeddingModel.embed and Recognizer.recognize_embeddings.
+"""
 from __future__ import annotations
 
 import queue
@@ -100,7 +103,7 @@ class Replay:
 
     def _recognized(self) -> Iterator[Frame]:
         for stamp, recorded, frame_id, image, faces in ahead(self.search.images):
-            # Recognizer.recognize() in its two halves, as the report wants the embeddings too.
+            # In two steps, as in the node, since the report needs the embeddings too.
             embeddings = self._embeddings([face.crop for face in faces])
             answers = self._recognizer.recognize_embeddings(embeddings) if faces else []
             yield Frame(stamp, recorded, frame_id, image, tuple(zip(faces, answers)), embeddings)
