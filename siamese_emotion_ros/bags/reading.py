@@ -102,8 +102,6 @@ class Bag:
             for connection, time, data in self._reader.messages(connections):
                 last = time
                 yield BagMessage(connection.topic, time, unpack(data) if self._packed else bytes(data))
-        except GeneratorExit:
-            raise
         except Exception as error:
             self._note(f"{self.path}: damaged after the message recorded at {last / 1e9:.3f} s ({_reason(error)}): "
                        "what follows is lost")

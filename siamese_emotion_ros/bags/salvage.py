@@ -223,8 +223,6 @@ class _McapFile:
                         yield topic, type_name, definition, time, record[22:]
                     elif kind in (FOOTER, DATA_END):
                         return
-            except GeneratorExit:
-                raise
             except Exception as error:  # decompressors have exceptions of their own
                 self.stopped = f"broken ({type(error).__name__}: {error})"
                 return
