@@ -90,8 +90,10 @@ class SiameseModule(pl.LightningModule):
         # Layers that draw numbers of their own (dropout) resume exactly, too.
         torch.manual_seed(seed + 1_000_003 * batch.epoch + 97 * batch.step + self.global_rank)
         embeddings = self.network(inputs)
-        labels = targets if self.distance_loss.takes_soft_labels else batch.labels
-        loss = self.config.loss.weight * self.distance_loss(embeddings, labels, self._rows(batch))
+        loss = embeddings.new_zeros((), dtype=torch.float32)
+        if self.config.loss.weight > 0:
+            labels = targets if self.distance_loss.takes_soft_labels else batch.labels
+            loss = self.config.loss.weight * self.distance_loss(embeddings, labels, self._rows(batch))
         if self.head is not None:
             if self.teachers is not None:
                 targets = torch.lerp(

@@ -22,6 +22,7 @@ from siamese_emotion_ros.recognition.networks import NETWORKS, build_network
 from siamese_emotion_ros.training.augmentation import Augmentation
 from siamese_emotion_ros.training.config import ConfigError, NetworkConfig
 from siamese_emotion_ros.training.data import Batch, scale
+from siamese_emotion_ros.training.losses import DistanceLoss
 from siamese_emotion_ros.training.module import DivergedError, SiameseModule
 from siamese_emotion_ros.training.prototypes import Prototypes
 from siamese_emotion_ros.training.train import exported_state, train
@@ -299,6 +300,14 @@ def test_a_joined_head_learns_and_travels_in_the_model(tiny, tmp_path, loss):
     weight, bias = model.head
     decided = (model.embed(list(data.faces[data.val, 0].numpy())) @ weight.T + bias).argmax(axis=1)
     assert (decided == data.labels.numpy()[data.val]).mean() > 0.8
+
+
+def test_a_loss_over_distances_of_no_weight_is_not_computed(tiny, tmp_path, monkeypatch):
+    def refuse(*_):
+        raise AssertionError("the loss over distances was computed")
+
+    monkeypatch.setattr(DistanceLoss, "forward", refuse)
+    assert run(tiny, tmp_path, "loss.weight=0", "loss.cross_entropy=1.0", "trainer.epochs=1").finished
 
 
 def test_a_loss_that_is_no_number_ends_the_run_with_advice(tiny, tmp_path, monkeypatch):
