@@ -222,7 +222,13 @@ class TrainingConfig:
             parse_label_set(self.data.classes)
         except ValueError as error:
             raise ConfigError(f"data.classes: {error}") from error
-        _check_agreement(self)
+        _check_stage(self)
+        _check_tuples(self)
+        _check_class_counts(self)
+        _check_network(self)
+        _check_teachers(self)
+        _check_augmentation(self)
+        _check_votes(self)
 
     @property
     def classes(self) -> Tuple[str, ...]:
@@ -247,13 +253,19 @@ def as_dict(config: TrainingConfig) -> Dict[str, Any]:
     return dataclasses.asdict(config)
 
 
-def _check_agreement(config: TrainingConfig) -> None:
-    loss, sampling = config.loss, config.sampling
-    tuples = {"pairs": ("contrastive", 2), "triplets": ("triplet", 3), "quadruplets": ("quadruplet", 4)}
-    if config.stage == "embedding" and loss.weight == 0 and loss.cross_entropy == 0:
+def _check_stage(config: TrainingConfig) -> None:
+    if config.stage == "head" and config.network.init_from is None:
+        raise ConfigError("stage head trains over a finished network: set network.init_from to its model.safetensors")
+    if config.stage == "embedding" and config.loss.weight == 0 and config.loss.cross_entropy == 0:
         raise ConfigError(
             "loss.weight and loss.cross_entropy are both 0, so that nothing would be learned: set one of them above 0"
         )
+
+
+def _check_tuples(config: TrainingConfig) -> None:
+    """ConfigError where the loss cannot be computed over the pairs, triplets or quadruplets of a batch."""
+    loss, sampling = config.loss, config.sampling
+    tuples = {"pairs": ("contrastive", 2), "triplets": ("triplet", 3), "quadruplets": ("quadruplet", 4)}
     if sampling.scheme in tuples:
         name, size = tuples[sampling.scheme]
         if loss.name != name:
@@ -274,48 +286,81 @@ def _check_agreement(config: TrainingConfig) -> None:
             "loss.name quadruplet over every quadruplet of a batch is too many: "
             "set loss.mining=hard or sampling.scheme=quadruplets"
         )
-    if loss.name == "quadruplet" and len(config.classes) < 3:
+    if loss.name == "supervised_contrastive" and loss.mining == "hard":
+        raise ConfigError("loss.mining hard has no effect on loss.name supervised_contrastive: set loss.mining=all")
+
+
+def _check_class_counts(config: TrainingConfig) -> None:
+    """ConfigError where there are fewer classes than the loss or a batch needs."""
+    sampling = config.sampling
+    if config.loss.name == "quadruplet" and len(config.classes) < 3:
         raise ConfigError("loss.name quadruplet needs three classes: name more in data.classes or use triplet")
-    if sampling.scheme == "classes_by_images":
-        if sampling.classes_per_batch > len(config.classes):
-            raise ConfigError(
-                f"sampling.classes_per_batch is {sampling.classes_per_batch}: data.classes names {len(config.classes)}"
-            )
-        if sampling.batch_size % sampling.classes_per_batch:
-            raise ConfigError(
-                f"sampling.batch_size is {sampling.batch_size}: "
-                f"expected a multiple of sampling.classes_per_batch ({sampling.classes_per_batch})"
-            )
-    if config.network.architecture not in NETWORKS:
+    if sampling.scheme != "classes_by_images":
+        return
+    if sampling.classes_per_batch > len(config.classes):
         raise ConfigError(
-            f"network.architecture is {config.network.architecture!r}: expected one of {', '.join(sorted(NETWORKS))}"
+            f"sampling.classes_per_batch is {sampling.classes_per_batch}: data.classes names {len(config.classes)}"
         )
-    if config.stage == "embedding" and is_quantized(config.network.architecture):
+    if sampling.batch_size % sampling.classes_per_batch:
         raise ConfigError(
-            f"network.architecture {config.network.architecture} is not trained: train compact, then make integers of "
+            f"sampling.batch_size is {sampling.batch_size}: "
+            f"expected a multiple of sampling.classes_per_batch ({sampling.classes_per_batch})"
+        )
+
+
+def _check_network(config: TrainingConfig) -> None:
+    architecture = config.network.architecture
+    if architecture not in NETWORKS:
+        raise ConfigError(
+            f"network.architecture is {architecture!r}: expected one of {', '.join(sorted(NETWORKS))}"
+        )
+    if config.stage == "embedding" and is_quantized(architecture):
+        raise ConfigError(
+            f"network.architecture {architecture} is not trained: train compact, then make integers of "
             "it with `siamese-emotion quantize`"
         )
     _check_size(config.network)
     unit = [name for name, network in sorted(NETWORKS.items()) if getattr(network, "unit_length", False)]
-    has_prototypes = config.stage == "embedding" and loss.cross_entropy > 0 and loss.head == "prototypes"
-    if has_prototypes and config.network.architecture not in unit:
+    has_prototypes = config.stage == "embedding" and config.loss.cross_entropy > 0 and config.loss.head == "prototypes"
+    if has_prototypes and architecture not in unit:
         raise ConfigError(
-            f"loss.head prototypes lie on the unit sphere, where embeddings of {config.network.architecture} do not: "
+            f"loss.head prototypes lie on the unit sphere, where embeddings of {architecture} do not: "
             f"set network.architecture to one of {', '.join(unit)}, or loss.head=linear"
         )
-    if config.distillation.teachers and loss.cross_entropy == 0:
+
+
+def _check_teachers(config: TrainingConfig) -> None:
+    asked = config.distillation
+    if asked.teachers and config.loss.cross_entropy == 0:
         raise ConfigError(
             "distillation.teachers give probabilities, which the classification head learns from, but there is none: "
             "set loss.cross_entropy above 0"
         )
-    if config.augmentation.finer > 0 and config.augmentation.side is None:
+    is_asked = config.stage == "embedding" and asked.weight > 0 and asked != DistillationConfig()
+    if is_asked and not asked.teachers:
         raise ConfigError(
-            f"augmentation.finer is {config.augmentation.finer:g}, but all faces are changed at the network's side: "
+            f"distillation.weight is {asked.weight:g}, but no teachers are named: "
+            "set distillation.teachers=FILE[,FILE], or distillation.weight=0 to learn from labels alone"
+        )
+
+
+def _check_augmentation(config: TrainingConfig) -> None:
+    augmentation, loss = config.augmentation, config.loss
+    if augmentation.finer > 0 and augmentation.side is None:
+        raise ConfigError(
+            f"augmentation.finer is {augmentation.finer:g}, but all faces are changed at the network's side: "
             "set augmentation.side to the other one"
         )
-    if loss.name == "supervised_contrastive" and loss.mining == "hard":
-        raise ConfigError("loss.mining hard has no effect on loss.name supervised_contrastive: set loss.mining=all")
-    data = config.data
+    if augmentation.mixup > 0 and loss.weight > 0 and loss.name != "supervised_contrastive":
+        raise ConfigError(
+            f"augmentation.mixup gives faces of two emotions, of which loss.name {loss.name} knows nothing: "
+            "set loss.name=supervised_contrastive, or loss.weight=0 to learn from loss.cross_entropy alone"
+        )
+
+
+def _check_votes(config: TrainingConfig) -> None:
+    """ConfigError where FER+ votes are asked for that nothing learns from."""
+    data, loss = config.data, config.loss
     learns_votes = loss.cross_entropy > 0 or loss.name == "supervised_contrastive"
     if config.stage == "embedding" and data.asks_voters and not learns_votes:
         raise ConfigError(
@@ -327,20 +372,6 @@ def _check_agreement(config: TrainingConfig) -> None:
             f"data.agreement {data.agreement:g} has no effect where data.votes is 1: all faces are learned by the "
             "votes alone; set data.votes below 1, or data.agreement=null"
         )
-    if config.augmentation.mixup > 0 and loss.weight > 0 and loss.name != "supervised_contrastive":
-        raise ConfigError(
-            f"augmentation.mixup gives faces of two emotions, of which loss.name {loss.name} knows nothing: "
-            "set loss.name=supervised_contrastive, or loss.weight=0 to learn from loss.cross_entropy alone"
-        )
-    asked = config.distillation
-    is_asked = config.stage == "embedding" and asked.weight > 0 and asked != DistillationConfig()
-    if is_asked and not asked.teachers:
-        raise ConfigError(
-            f"distillation.weight is {asked.weight:g}, but no teachers are named: "
-            "set distillation.teachers=FILE[,FILE], or distillation.weight=0 to learn from labels alone"
-        )
-    if config.stage == "head" and config.network.init_from is None:
-        raise ConfigError("stage head trains over a finished network: set network.init_from to its model.safetensors")
 
 
 def _check_size(network: NetworkConfig) -> None:
