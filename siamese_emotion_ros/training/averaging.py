@@ -43,10 +43,6 @@ class AveragedNetwork(nn.Module):
             if not mine.is_floating_point():
                 mine.copy_(theirs)
 
-    def forward(self, faces: torch.Tensor) -> torch.Tensor:
-        """Embeddings [N, D] of preprocessed faces [N, 1, S, S] by the averaged weights."""
-        return self.network(faces)
-
 
 def mean_weights(models: Sequence[StoredModel]) -> Dict[str, torch.Tensor]:
     """The mean of the weights of models of one network, their heads included (Wortsman et al. 2022, "model soups").

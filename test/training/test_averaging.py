@@ -29,5 +29,5 @@ def test_the_average_takes_no_gradient_and_stays_in_evaluation_mode():
     averaged = AveragedNetwork(nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.9)), decay=0.5)
     averaged.train()
     inputs = torch.ones(50, 2)
-    assert torch.equal(averaged(inputs), averaged(inputs)), "dropout is off"
+    assert torch.equal(averaged.network(inputs), averaged.network(inputs)), "dropout is off"
     assert not any(weight.requires_grad for weight in averaged.parameters())
