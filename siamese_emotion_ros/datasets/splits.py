@@ -20,7 +20,7 @@ SCHEMES: Dict[str, str] = {
 
 
 class LeakWarning(UserWarning):
-    """A split that lets a model meet in training what it is measured on."""
+    """Faces are measured on that the model met in training, or that the gallery holds as anchors."""
 
 
 def split(faceset: FaceSet, scheme: str, seed: int = 0) -> Dict[str, np.ndarray]:

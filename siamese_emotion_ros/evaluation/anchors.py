@@ -1,12 +1,14 @@
 """Which anchors the evaluated faces are compared with, and whether any of those faces is an anchor itself."""
 from __future__ import annotations
 
+import warnings
 from typing import Optional, Sequence, Tuple
 
 import numpy as np
 
 from siamese_emotion_ros.datasets.face_set import FaceSet
 from siamese_emotion_ros.datasets.repeats import first_occurrences
+from siamese_emotion_ros.datasets.splits import LeakWarning
 from siamese_emotion_ros.recognition.embedding import Progress, embed_faces
 from siamese_emotion_ros.recognition.gallery import Gallery
 from siamese_emotion_ros.recognition.model import EmbeddingModel
@@ -68,3 +70,18 @@ def queries_among_anchors(gallery: Gallery, embeddings: np.ndarray) -> int:
     anchors = NearestAnchors(gallery.embeddings, gallery.labels, len(gallery.classes))
     nearest = anchors.query(embeddings, 1)[0][:, 0]
     return int((nearest <= SAME_FACE * np.linalg.norm(gallery.embeddings, axis=1).mean()).sum())
+
+
+def anchors_notice(among: int, faces: int) -> str:
+    """What to say about figures of so many faces, `among` of which are anchors of the gallery that was asked."""
+    return (
+        f"{among} of the {faces} faces are anchors of the gallery themselves: these figures are too good. Evaluate a "
+        "part that the gallery was not built from."
+    )
+
+
+def warn_of_anchors(model: EmbeddingModel, gallery: Gallery, queries: FaceSet) -> None:
+    """Warn LeakWarning where some of the queries are anchors of the gallery that is asked about them."""
+    among = queries_among_anchors(gallery, embed_faces(model, list(queries.faces)))
+    if among:
+        warnings.warn(anchors_notice(among, len(queries)), LeakWarning, stacklevel=3)

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 from siamese_emotion_ros.datasets.face_set import FaceSet
+from siamese_emotion_ros.evaluation.anchors import warn_of_anchors
 from siamese_emotion_ros.evaluation.answers import answers_of_neighbors
 from siamese_emotion_ros.faces.cropping import crop_square
 from siamese_emotion_ros.faces.detectors import Detector
@@ -75,11 +76,13 @@ def framing(
 ) -> List[Row]:
     """One row for each detector and margin; `progress` counts scenes searched.
 
-    ValueError when a detector finds none of the faces, or no margin is given.
+    Warns LeakWarning where some of the queries are anchors of the gallery. ValueError when a detector finds none of the
+    faces, or no margin is given.
     """
     if not margins:
         raise ValueError("no margin is given: expected at least one, such as 0.0")
     queries = queries.restrict(gallery.classes)
+    warn_of_anchors(model, gallery, queries)
     scenes = [scene(face, seed, row) for row, face in enumerate(queries.faces)]
     rows = []
     for number, detector in enumerate(detectors):

@@ -5,6 +5,7 @@ import json
 from typing import Any, Dict, Mapping, Optional, Sequence
 
 from siamese_emotion_ros.datasets.face_set import FaceSet
+from siamese_emotion_ros.evaluation.anchors import anchors_notice
 from siamese_emotion_ros.evaluation.measurement import Measurement
 from siamese_emotion_ros.recognition.whole_files import PathLike, write_atomically
 
@@ -29,10 +30,7 @@ def build_report(
     figures = measurement.figures
     notices = list(notices)
     if figures["queries_among_anchors"]:
-        notices.append(
-            f"{figures['queries_among_anchors']} of the {figures['n']} faces are anchors of the gallery themselves: "
-            "these figures are too good. Evaluate a part that the gallery was not built from."
-        )
+        notices.append(anchors_notice(figures["queries_among_anchors"], figures["n"]))
     return {
         "format": FORMAT,
         "dataset": dataset,

@@ -7,6 +7,7 @@ from typing import Callable, List, NamedTuple, Optional
 import numpy as np
 
 from siamese_emotion_ros.datasets.face_set import FaceSet
+from siamese_emotion_ros.evaluation.anchors import warn_of_anchors
 from siamese_emotion_ros.evaluation.answers import Answers, answers_of_neighbors
 from siamese_emotion_ros.evaluation.corruptions import CORRUPTIONS, corrupted
 from siamese_emotion_ros.evaluation.framing import texture
@@ -44,9 +45,10 @@ def robustness(
 ) -> List[Row]:
     """The queries as they are, under every corruption at its three strengths, and as many pictures of no face.
 
-    `progress` counts faces.
+    `progress` counts faces. Warns LeakWarning where some of the queries are anchors of the gallery.
     """
     queries = queries.restrict(gallery.classes)
+    warn_of_anchors(model, gallery, queries)
     total = len(queries) * (2 + sum(len(corruption.strengths) for corruption in CORRUPTIONS.values()))
     done = 0
 

@@ -3,10 +3,12 @@ from __future__ import annotations
 
 import csv
 import io
+import warnings
 
 import numpy as np
 import pytest
 
+from siamese_emotion_ros.datasets.splits import LeakWarning
 from siamese_emotion_ros.evaluation.framing import HEIGHT, LARGEST, SMALLEST, WIDTH, framing, scene
 from siamese_emotion_ros.evaluation.tables import as_csv
 from siamese_emotion_ros.faces.detectors import Detection
@@ -71,6 +73,16 @@ def test_the_table_measures_where_a_detector_cuts(model, anchors, make_faces):
     assert [exact.right, exact.down] == pytest.approx([0, 0], abs=0.01) and exact.size == pytest.approx(1, abs=0.01)
     assert [off.right, off.down] == pytest.approx([0.1, -0.1], abs=0.04) and off.size == pytest.approx(1.2, abs=0.06)
     assert list(csv.DictReader(io.StringIO(as_csv([exact, off]).decode())))[0]["found"] == "1.0000"
+
+
+def test_faces_that_are_anchors_are_told_of(model, anchors, make_faces):
+    queries = make_faces(3, seed=2)
+    known = make_faces(4, seed=1).select(range(6))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", LeakWarning)
+        framing(model, anchors, [informed_about(queries)], [0.0], queries)
+    with pytest.warns(LeakWarning, match="6 of the 6 faces are anchors of the gallery themselves"):
+        framing(model, anchors, [informed_about(known)], [0.0], known)
 
 
 def test_margins_are_tried_on_the_faces_that_were_found(model, anchors, make_faces):

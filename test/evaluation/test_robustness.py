@@ -3,11 +3,13 @@ from __future__ import annotations
 
 import csv
 import io
+import warnings
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from siamese_emotion_ros.datasets.splits import LeakWarning
 from siamese_emotion_ros.evaluation.corruptions import CORRUPTIONS, corrupted
 from siamese_emotion_ros.evaluation.robustness import CLEAN, NO_FACE, plot, robustness
 from siamese_emotion_ros.evaluation.tables import as_csv
@@ -56,7 +58,9 @@ def test_the_table_has_every_strength_and_says_what_is_lost(model, make_faces):
     anchors, queries = make_faces(4, seed=1), make_faces(3, seed=2)
     gallery = build_gallery(model, anchors.faces, anchors.labels, anchors.classes, anchors.names, k=3)
     seen = []
-    rows = robustness(model, gallery, Settings(), queries, progress=lambda done, total: seen.append((done, total)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", LeakWarning)
+        rows = robustness(model, gallery, Settings(), queries, progress=lambda done, total: seen.append((done, total)))
     assert [row.corruption for row in rows] == [CLEAN] + [name for name in CORRUPTIONS for _ in range(3)] + [NO_FACE]
     assert seen[-1][0] == seen[-1][1] == 9 * len(rows)
     assert rows[0].top1 == 1.0 and rows[0].drop is None
@@ -65,6 +69,8 @@ def test_the_table_has_every_strength_and_says_what_is_lost(model, make_faces):
     assert all(row.unknown == 0 for row in rows), "no threshold, nobody unknown"
     strict = robustness(model, replace(gallery, threshold=gallery_reach(model, gallery, queries)), Settings(), queries)
     assert strict[0].unknown == 0 and strict[-1].unknown == 1.0 and strict[-1].top1 is None
+    with pytest.warns(LeakWarning, match="9 of the 9 faces are anchors of the gallery themselves"):
+        robustness(model, gallery, Settings(), anchors.select(range(9)))
     table = list(csv.DictReader(io.StringIO(as_csv(rows).decode())))
     assert len(table) == len(rows)
     assert table[3]["corruption"] == "box shifted" and table[3]["strength"] == "15% of its side"
