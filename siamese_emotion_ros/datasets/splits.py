@@ -44,7 +44,7 @@ def split(faceset: FaceSet, scheme: str, seed: int = 0) -> Dict[str, np.ndarray]
         units = faceset.groups
     else:
         units = faceset.names
-    parts = dict(zip(SPLITS, _divide(faceset, units, FRACTIONS, seed, f"the split {scheme!r}")))
+    parts = dict(zip(SPLITS, _divide(faceset, units, scheme, seed)))
     if scheme == "paper":
         _warn_of_leaks(faceset, parts)
     return parts
@@ -65,27 +65,13 @@ def split_classes(
     }
 
 
-def kfold(faceset: FaceSet, folds: int, seed: int = 0) -> List[Dict[str, np.ndarray]]:
-    """`folds` times {"train", "test"}: every subject is in one "test", and never in the "train" beside it.
-
-    Raises DataSetError for fewer than two folds, more folds than subjects, or a set without subjects.
-    """
-    if folds < 2:
-        raise DataSetError(f"{folds} folds: at least 2 are needed")
-    held_out = _divide(faceset, _subjects(faceset), [1 / folds] * folds, seed, f"{folds} folds")
-    everything = np.arange(len(faceset))
-    return [{"train": np.setdiff1d(everything, test), "test": test} for test in held_out]
-
-
 def _subjects(faceset: FaceSet) -> Tuple[str, ...]:
     if faceset.subjects is None:
         raise DataSetError("this data set does not say who is pictured: it cannot be split by subject")
     return faceset.subjects
 
 
-def _divide(
-    faceset: FaceSet, units: Sequence[str], fractions: Sequence[float], seed: int, purpose: str
-) -> List[np.ndarray]:
+def _divide(faceset: FaceSet, units: Sequence[str], scheme: str, seed: int) -> List[np.ndarray]:
     """Indices of each part: faces of one unit stay together, every class comes near its share of every part.
 
     Greedy least squares: the units in random order, the largest first, each to the part where it most reduces
@@ -97,29 +83,29 @@ def _divide(
     # numpy promises that RandomState's stream never changes; Generator's may, and with it every split.
     order = np.random.RandomState(seed).permutation(len(contents))
     order = order[np.argsort(-contents[order].sum(axis=1), kind="stable")]
-    room = _targets(contents.sum(axis=0), fractions)
+    room = _targets(contents.sum(axis=0))
     part_of_unit = np.zeros(len(contents), dtype=np.int64)
     for unit in order:
         part = int(np.argmax(room @ contents[unit]))
         room[part] -= contents[unit]
         part_of_unit[unit] = part
     part_of_face = part_of_unit[unit_of_face]
-    parts = [np.flatnonzero(part_of_face == part) for part in range(len(fractions))]
+    parts = [np.flatnonzero(part_of_face == part) for part in range(len(FRACTIONS))]
     if any(len(part) == 0 for part in parts):
         raise DataSetError(f"{len(faceset)} faces in {len(contents)} inseparable units are too few for "
-                           f"{purpose}: a part would be empty")
+                           f"the split {scheme!r}: a part would be empty")
     return parts
 
 
-def _targets(class_sizes: np.ndarray, fractions: Sequence[float]) -> np.ndarray:
+def _targets(class_sizes: np.ndarray) -> np.ndarray:
     """[parts, classes] whole numbers of faces, each within one of its share, each class complete.
 
     What a part is owed from the classes before decides who gets the odd faces of the next, so that many small
     classes do not all favour the same part.
     """
-    shares = np.outer(fractions, class_sizes)
+    shares = np.outer(FRACTIONS, class_sizes)
     targets = np.floor(shares + 1e-9)
-    owed = np.zeros(len(fractions))
+    owed = np.zeros(len(FRACTIONS))
     for c, size in enumerate(class_sizes):
         odd = int(round(size - targets[:, c].sum()))
         most_owed = np.argsort(-(owed + shares[:, c] - targets[:, c]), kind="stable")[:odd]

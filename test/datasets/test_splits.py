@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from siamese_emotion_ros.datasets import DataSetError, FaceSet, LeakWarning, kfold, split, split_classes
+from siamese_emotion_ros.datasets import DataSetError, FaceSet, LeakWarning, split, split_classes
 from siamese_emotion_ros.recognition.emotions import SEVEN
 
 anyhow = settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
@@ -103,26 +103,6 @@ def test_sequences_never_cross_and_classes_stay_near_their_shares(sequences, see
             assert abs(sum(labels[i] == label for i in indices) - wanted) <= 4, "off by one sequence at most"
 
 
-@anyhow
-@given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 25)), min_size=80, max_size=200), st.integers(2, 5), seeds)
-def test_every_subject_is_tested_in_one_fold_and_never_trained_on_there(faces, folds, seed):
-    labels, subjects = zip(*faces)
-    assume(len(set(subjects)) >= 3 * folds)
-    result = kfold(face_set(list(labels), subjects=subjects), folds, seed)
-    assert len(result) == folds
-    for fold in result:
-        assert_partition(fold, len(faces))
-        assert_kept_together(subjects, fold)
-    tested = np.concatenate([fold["test"] for fold in result])
-    assert sorted(tested.tolist()) == list(range(len(faces)))
-
-
-def test_the_folds_have_about_the_same_size():
-    labels, subjects = [0, 1, 2] * 50, [i // 3 for i in range(150)]
-    sizes = [len(fold["test"]) for fold in kfold(face_set(labels, subjects=subjects), 10)]
-    assert sizes == [15] * 10
-
-
 @pytest.mark.parametrize("scheme", ["paper", "stratified", "subject"])
 def test_seed_decides_and_repeats(scheme):
     faceset = face_set([i % 7 for i in range(210)], subjects=[i // 7 for i in range(210)])
@@ -188,9 +168,6 @@ def test_paper_split_does_not_warn_where_nothing_can_leak():
     (lambda: split(face_set([0] * 20, subjects=[1] * 20), "subject"), "20 faces in 1 inseparable"),
     (lambda: split(face_set([0, 1]), "stratified"), "too few"),
     (lambda: split(face_set([]), "stratified"), "too few"),
-    (lambda: kfold(face_set([0] * 20), 5), "who is pictured"),
-    (lambda: kfold(face_set([0] * 4, subjects=[1, 1, 2, 2]), 3), "too few for 3 folds"),
-    (lambda: kfold(face_set([0] * 4, subjects=[1, 1, 2, 2]), 1), "at least 2"),
 ])
 def test_what_cannot_be_split_is_refused(make, message):
     with pytest.raises(DataSetError, match=message):
