@@ -108,8 +108,8 @@ class FaceSet:
         """Only the faces labelled one of `classes`, which become the new classes, in this order.
 
         Soft labels keep these classes' columns, normalised again; a face for which nobody voted
-        for any of them keeps its label and an all-zero row (see `voted`). Raises DataSetError for a
-        class that the set does not have.
+        for any of them keeps its label and an all-zero row. Raises DataSetError for a class that the
+        set does not have.
         """
         wanted = tuple(canonical(name) for name in classes)
         missing = [name for name in wanted if name not in self.classes]
@@ -129,12 +129,6 @@ class FaceSet:
     def labels_among(self, classes: Sequence[str]) -> np.ndarray:
         """int64 [N]: the labels as indices into `classes`, which hold all of the set's; ValueError otherwise."""
         return np.array([classes.index(name) for name in self.classes], np.int64)[self.labels]
-
-    def voted(self) -> FaceSet:
-        """Only the faces for which somebody voted for one of the classes; DataSetError without soft labels."""
-        if self.soft_labels is None:
-            raise DataSetError("there are no soft labels: load FER-2013 with FER+")
-        return self.keep(self.soft_labels.sum(axis=1) > 0, "no vote for any of the classes")
 
     def keep(self, mask: np.ndarray, reason: str) -> FaceSet:
         """The faces where the boolean `mask` [N] is true; `left_out` lists the others with `reason`."""

@@ -64,11 +64,6 @@ def test_restrict_to_what_is_not_there(faceset, classes):
         faceset.restrict(classes)
 
 
-def test_voted_needs_soft_labels(faceset):
-    with pytest.raises(DataSetError, match="FER\\+"):
-        dataclasses.replace(faceset, soft_labels=None).voted()
-
-
 def test_summary_counts_what_is_there_and_what_is_not(faceset):
     text = faceset.keep(faceset.labels != 2, "too calm").summary()
     assert "4 faces: anger 2, fear 2, neutral 0" in text
