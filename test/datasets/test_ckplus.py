@@ -4,7 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
-from siamese_emotion_ros.datasets import DataSetError, load, split
+from siamese_emotion_ros.datasets.face_set import DataSetError
+from siamese_emotion_ros.datasets.load import load
+from siamese_emotion_ros.datasets.splits import split
 from siamese_emotion_ros.recognition.emotions import EIGHT
 
 

@@ -3,9 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from siamese_emotion_ros.datasets import DataSetError, load
 from siamese_emotion_ros.datasets.face_crops import crop_file, largest_face
+from siamese_emotion_ros.datasets.face_set import DataSetError
 from siamese_emotion_ros.datasets.images import ImageError
+from siamese_emotion_ros.datasets.load import load
 from siamese_emotion_ros.faces.cropping import crop_square
 from siamese_emotion_ros.faces.detectors import Detection, available_detectors
 from siamese_emotion_ros.faces.finder import FaceFinder

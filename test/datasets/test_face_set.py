@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from siamese_emotion_ros.datasets import DataSetError, FaceSet, Skipped
+from siamese_emotion_ros.datasets.face_set import DataSetError, FaceSet, Skipped
 from siamese_emotion_ros.datasets.repeats import first_occurrences, group_repeats
 
 

@@ -7,8 +7,9 @@ import zipfile
 import numpy as np
 import pytest
 
-from siamese_emotion_ros.datasets import DataSetError, load
+from siamese_emotion_ros.datasets.face_set import DataSetError
 from siamese_emotion_ros.datasets.fer2013 import EMOTION_CODES
+from siamese_emotion_ros.datasets.load import load
 
 
 def emotion_names(faceset):

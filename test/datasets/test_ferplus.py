@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from siamese_emotion_ros.datasets import DataSetError, load
+from siamese_emotion_ros.datasets.face_set import DataSetError
 from siamese_emotion_ros.datasets.ferplus import (
     VOTE_COLUMNS,
     agreed_on,

@@ -5,7 +5,9 @@ import os
 import numpy as np
 import pytest
 
-from siamese_emotion_ros.datasets import DataSetError, load, split
+from siamese_emotion_ros.datasets.face_set import DataSetError
+from siamese_emotion_ros.datasets.load import load
+from siamese_emotion_ros.datasets.splits import split
 
 
 def named_labels(faceset):

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from siamese_emotion_ros.datasets import DataSetError, load
+from siamese_emotion_ros.datasets.face_set import DataSetError
+from siamese_emotion_ros.datasets.load import load
 from siamese_emotion_ros.recognition.emotions import SEVEN
 
 

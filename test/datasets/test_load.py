@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from siamese_emotion_ros.datasets import DATASETS, DataSetError, load
+from siamese_emotion_ros.datasets.face_set import DataSetError
+from siamese_emotion_ros.datasets.load import DATASETS, load
 
 
 def test_unknown_data_set(tmp_path):

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from siamese_emotion_ros.datasets import DataSetError, FaceSet, LeakWarning, split, split_classes
+from siamese_emotion_ros.datasets.face_set import DataSetError, FaceSet
+from siamese_emotion_ros.datasets.splits import LeakWarning, split, split_classes
 from siamese_emotion_ros.recognition.emotions import SEVEN
 
 anyhow = settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
@@ -49,7 +50,7 @@ many_labels = st.lists(st.integers(0, len(SEVEN) - 1), min_size=20, max_size=200
 seeds = st.integers(0, 2**32 - 1)
 
 
-@pytest.mark.filterwarnings("ignore::siamese_emotion_ros.datasets.LeakWarning")
+@pytest.mark.filterwarnings("ignore::siamese_emotion_ros.datasets.splits.LeakWarning")
 @anyhow
 @given(
     st.lists(st.integers(0, 4), min_size=60, max_size=200), seeds, st.sampled_from(["paper", "stratified", "subject"])
