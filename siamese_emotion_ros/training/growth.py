@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any, Callable, List, Mapping, Sequence, Tuple
 
 import numpy as np
 
-from siamese_emotion_ros.recognition.artifacts import write_atomically
 from siamese_emotion_ros.recognition.model import EmbeddingModel
+from siamese_emotion_ros.recognition.whole_files import write_atomically
 from siamese_emotion_ros.training.config import ConfigError, TrainingConfig
 from siamese_emotion_ros.training.data import TrainingData
 from siamese_emotion_ros.training.train import CONFIG, MODEL, TrainingResult, train

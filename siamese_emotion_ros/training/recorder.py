@@ -12,7 +12,7 @@ from typing import Any, Dict, List, Optional, Union
 import lightning.pytorch as pl
 import torch
 
-from siamese_emotion_ros.recognition.artifacts import write_atomically
+from siamese_emotion_ros.recognition.whole_files import write_atomically
 from siamese_emotion_ros.training.config import TrainingConfig
 from siamese_emotion_ros.training.data import BatchLoader
 from siamese_emotion_ros.training.module import SiameseModule
