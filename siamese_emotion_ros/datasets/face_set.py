@@ -144,18 +144,6 @@ class FaceSet:
         """How many faces were left out for each reason."""
         return dict(Counter(reason for _, reason in self.left_out))
 
-    def summary(self) -> str:
-        """What was loaded and what was not, for a terminal."""
-        lines = [f"{len(self)} faces: " + ", ".join(f"{name} {n}" for name, n in self.counts().items())]
-        if self.official_split is not None:
-            parts = Counter(self.official_split.tolist())
-            lines.append("official split: " + ", ".join(f"{name} {parts[name]}" for name in SPLITS))
-        if self.skipped:
-            lines.append(f"{len(self.skipped)} could not be read, the first: "
-                         f"{self.skipped[0].name}: {self.skipped[0].reason}")
-        lines += [f"{n} left out: {reason}" for reason, n in self.left_out_counts().items()]
-        return "\n".join(lines)
-
 
 def normalize_votes(votes: np.ndarray) -> np.ndarray:
     """Rows of `votes` [N, C] divided by their sums, float32; a row without votes stays zero."""

@@ -64,12 +64,11 @@ def test_restrict_to_what_is_not_there(faceset, classes):
         faceset.restrict(classes)
 
 
-def test_summary_counts_what_is_there_and_what_is_not(faceset):
-    text = faceset.keep(faceset.labels != 2, "too calm").summary()
-    assert "4 faces: anger 2, fear 2, neutral 0" in text
-    assert "train 2, val 0, test 2" in text
-    assert "1 could not be read, the first: f: is empty" in text
-    assert "1 left out: too calm" in text
+def test_what_is_not_kept_is_left_out_with_its_reason(faceset):
+    kept = faceset.keep(faceset.labels != 2, "too calm")
+    assert kept.counts() == {"anger": 2, "fear": 2, "neutral": 0}
+    assert kept.left_out == (Skipped("c", "too calm"),) and kept.left_out_counts() == {"too calm": 1}
+    assert kept.skipped == faceset.skipped
 
 
 @pytest.mark.parametrize("change, message", [

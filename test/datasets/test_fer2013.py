@@ -112,7 +112,6 @@ def test_broken_row_is_skipped_and_named(row, reason, write_fer, fer_row):
     [(name, why)] = faceset.skipped
     assert name == "fer0000001"
     assert reason in why
-    assert "1 could not be read" in faceset.summary() and reason in faceset.summary()
 
 
 def test_nothing_readable_is_an_error_that_shows_the_first_reason(write_fer):
@@ -180,7 +179,6 @@ def test_repeats_across_splits_are_left_out_of_training(repeated):
     assert faceset.left_out_counts() == {
         "train face that occurs in val": 2, "train face that occurs in test": 1, "repeat inside val": 1,
     }
-    assert "2 left out: train face that occurs in val" in faceset.summary()
 
 
 def test_repeats_that_stay_share_a_group(repeated):
