@@ -16,7 +16,7 @@ import itertools
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, List, Mapping, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Callable, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -51,11 +51,6 @@ class Stage:
     one_vs_rest: float
     best_epoch: int
     model: str
-
-    @property
-    def key(self) -> str:
-        """The folder name of the stage's run."""
-        return f"{self.start}-{'-'.join(self.classes)}"
 
 
 @dataclass
@@ -182,7 +177,7 @@ def rank_pairs(embeddings: Sequence[np.ndarray], classes: Sequence[str]) -> List
     return sorted(ranking, key=lambda pair: pair[2])
 
 
-def next_classes(state: GrowthState, start: str, classes: Sequence[str]) -> Tuple[str, ...] | None:
+def next_classes(state: GrowthState, start: str, classes: Sequence[str]) -> Optional[Tuple[str, ...]]:
     """The emotions of the next stage of `start`; None when it fell below the limit or holds them all."""
     grown = state.of_start(start)
     pick = {"similar": 0.0, "middling": 0.5, "different": 1.0}[start]
