@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from siamese_emotion_ros.recognition.networks import build_network
 from siamese_emotion_ros.training.augmentation import Augmentation, generator_for, mix
 from siamese_emotion_ros.training.averaging import AveragedNetwork
-from siamese_emotion_ros.training.config import OptimizerConfig, TrainingConfig
+from siamese_emotion_ros.training.config import ConfigError, OptimizerConfig, TrainingConfig
 from siamese_emotion_ros.training.data import Batch, Probe, resized, scale
 from siamese_emotion_ros.training.distillation import Teachers
 from siamese_emotion_ros.training.losses import make_loss
@@ -72,6 +72,20 @@ class SiameseModule(pl.LightningModule):
             self.averaged = AveragedNetwork(self.network, decay)
             if self.head is not None:
                 self.averaged_head = AveragedNetwork(self.head, decay)
+
+    def on_save_checkpoint(self, checkpoint: Dict[str, Any]) -> None:
+        """Note which teachers the run learns from."""
+        checkpoint["teachers"] = [] if self.teachers is None else self.teachers.fingerprints
+
+    def on_load_checkpoint(self, checkpoint: Dict[str, Any]) -> None:
+        """ConfigError when the file of a teacher was replaced since the run was started."""
+        teachers = [] if self.teachers is None else self.teachers.fingerprints
+        # Checkpoints did not always name them.
+        if checkpoint.get("teachers", teachers) != teachers:
+            raise ConfigError(
+                f"the run was started with other teachers than distillation.teachers "
+                f"{self.config.distillation.teachers} are now: put the same model files there again, or start a new run"
+            )
 
     @property
     def exported_network(self) -> nn.Module:

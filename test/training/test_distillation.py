@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 
 import numpy as np
 import pytest
@@ -50,6 +51,18 @@ def test_the_student_names_its_teachers_and_carries_none_of_their_weights(tiny, 
     assert student.spec.provenance["teachers"] == f"{fingerprint}, {fingerprint}"
     checkpoint = torch.load(tmp_path / "last.ckpt", weights_only=True)["state_dict"]
     assert {name.split(".")[0] for name in checkpoint} == {"network", "head", "averaged", "averaged_head"}
+
+
+def test_a_run_is_not_resumed_with_a_teacher_that_was_replaced(tiny, teacher, tmp_path):
+    replaced = tmp_path / "teacher.safetensors"
+    shutil.copyfile(teacher, replaced)
+    config = tiny.make_config(*HEAD, "trainer.epochs=1", f"distillation.teachers={replaced}")
+    student = train(config, tiny.make_data(), tmp_path / "student", progress_bar=False)
+    again = train(config, tiny.make_data(), tmp_path / "student", resume=True, progress_bar=False)
+    assert again.fingerprint == student.fingerprint
+    shutil.copyfile(student.model, replaced)
+    with pytest.raises(ConfigError, match="other teachers than distillation.teachers .* are now: put the same"):
+        train(config, tiny.make_data(), tmp_path / "student", resume=True, progress_bar=False)
 
 
 def test_teachers_answer_with_the_mean_of_their_probabilities(tiny, teacher, tmp_path):
