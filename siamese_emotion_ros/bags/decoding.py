@@ -1,7 +1,7 @@
 """Turns recorded bytes into messages: images, our own messages, and stamped labels of any type.
 
-Only types that are known here are decoded, by definitions that are installed here: what a recording brings along as
-definition is read as text and never becomes code.
+Only types that are known here are decoded, by the definitions installed here: a definition that comes with a recording
+is read as text and never becomes code.
 """
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def typestore() -> Any:
 
 
 def decode(kind: str, data: bytes) -> Any:
-    """The message of a type that is known here; BagError for bytes that are none of it."""
+    """The message of a type that is known here; BagError for bytes that are no such message."""
     from rosbags.serde import SerdeError
 
     try:

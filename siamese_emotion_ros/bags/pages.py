@@ -39,7 +39,7 @@ class _Payload(NamedTuple):
 
 
 class MessageRows:
-    """The rows of the table messages in a sqlite3 file; a context manager. ValueError for a file that is none.
+    """The rows of the table messages in a sqlite3 file; a context manager. ValueError for a file that is no database.
 
     missing: pages that the file should have and has not; incomplete: rows of which a part lies in those.
     """
@@ -135,7 +135,7 @@ class MessageRows:
         """The bytes of a payload, piece by piece, as far as they are there."""
         yield self._file[payload.offset : payload.offset + payload.local]
         left, link = payload.size - payload.local, payload.offset + payload.local
-        for _ in range(self._pages):  # more than there are pages is a chain that bites its tail
+        for _ in range(self._pages):  # a chain with more links than there are pages runs in a circle
             if left <= 0:
                 return
             (page,) = struct.unpack_from(">I", self._file, link)

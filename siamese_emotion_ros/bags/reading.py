@@ -44,7 +44,7 @@ class BagMessage(NamedTuple):
 class Bag:
     """A recording that is open for reading; a context manager.
 
-    topics: by name. damage: what could not be read, in sentences; messages() adds to it what it meets on its way.
+    topics: by name. damage: what could not be read, in sentences; messages() adds what it finds while reading.
     """
 
     def __init__(self, path: Union[str, Path]) -> None:
@@ -77,7 +77,7 @@ class Bag:
             self._reader = reader
             self.topics = _topics_of(reader)
             if reader.compression_mode == "message":
-                # rosbags would unpack to any length.
+                # rosbags would unpack without a limit.
                 reader.storage.metadata = reader.storage.metadata._replace(compression_mode=None)
                 self._packed = True
         except UnpackingRefused as error:

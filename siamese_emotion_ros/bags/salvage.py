@@ -1,7 +1,7 @@
 """Reads what is left of a recording that was cut off: no metadata, half a database, an mcap file without its end.
 
-A robot whose power goes leaves such files. A sqlite3 file is read row by row and an mcap file record by record, in the
-order in which they were written, up to the first byte that makes no sense.
+A robot that loses its power leaves such files. A sqlite3 file is read row by row and an mcap file record by record, in
+the order in which they were written, up to the first byte that makes no sense.
 """
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ _STEP = 1 << 20
 
 
 class UnpackingRefused(ValueError):
-    """What would take more room than there is; the message says how much, and what to do."""
+    """Unpacking would take more room than there is; the message says how much there is, and what to do."""
 
 
 def unpack(packed: bytes, most: int = MAX_RECORD, decompressor: Optional[Callable[[], Any]] = None) -> bytes:
@@ -41,7 +41,7 @@ def unpack(packed: bytes, most: int = MAX_RECORD, decompressor: Optional[Callabl
 
 
 def unpack_file(file: Path, target: Path) -> str:
-    """Unpack a zstd file into a new one; why it could not be to its end, or nothing.
+    """Unpack a zstd file into a new one; returns why it could not be unpacked to its end, or an empty text.
 
     UnpackingRefused when the disk would be left with less than SPARE_DISK.
     """
@@ -68,7 +68,7 @@ def unpack_file(file: Path, target: Path) -> str:
 def unpack_folder(folder: Path) -> Optional[tempfile.TemporaryDirectory]:
     """A copy of a recording's folder in which its files are unpacked; None where they are not compressed.
 
-    UnpackingRefused as `unpack_file`; for broken metadata and files whatever they lead to.
+    UnpackingRefused as `unpack_file`; broken metadata and files raise whatever they lead to.
     """
     from ruamel.yaml import YAML
 

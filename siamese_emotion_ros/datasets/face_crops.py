@@ -23,7 +23,7 @@ def largest_face(finder: FaceFinder) -> Cropper:
     """A cropper that takes the largest of the faces that `finder` sees in a picture."""
 
     def crop(picture: np.ndarray) -> Optional[np.ndarray]:
-        finder.reset()  # pictures are no film: nobody is followed from one to the next
+        finder.reset()  # pictures are not a video: nobody is followed from one to the next
         faces = finder.find(picture)
         if not faces:
             return None

@@ -136,13 +136,13 @@ def keep_supported(faceset: FaceSet, minimum: float) -> FaceSet:
 
 
 def agreed_on(votes: np.ndarray, classes: Sequence[str], minimum: float) -> np.ndarray:
-    """bool [N]: of which faces the share `minimum` (0..1) of all voters chose the same one of `classes`."""
+    """bool [N]: for which faces at least the share `minimum` (0..1) of all voters chose the same one of `classes`."""
     chosen = majority(votes)
     return _share_agrees(votes, minimum) & np.isin(chosen, [EIGHT.index(name) for name in classes])
 
 
 def _agreed(faceset: FaceSet, minimum: float) -> np.ndarray:
-    """bool [N]: of which faces the share `minimum` of all voters chose the same emotion."""
+    """bool [N]: for which faces at least the share `minimum` (0..1) of all voters chose the same emotion."""
     if not 0 <= minimum <= 1:
         raise DataSetError(f"agreement {minimum}: expected a share from 0 to 1, such as 0.7 for seven of ten")
     return _share_agrees(_votes(faceset), minimum)

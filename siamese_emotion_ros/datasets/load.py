@@ -20,8 +20,7 @@ DATASETS: Dict[str, Callable[..., FaceSet]] = {
     "folder": load_folder,
 }
 
-
-#: What the types of options are called; functions are for programs alone.
+#: What messages call the types of options; functions can only be given by programs.
 _TYPES = {bool: "true or false", int: "a whole number", float: "a number", str: "text", Path: "text"}
 
 

@@ -55,8 +55,8 @@ def split_classes(
 ) -> Tuple[FaceSet, Dict[str, np.ndarray]]:
     """The faces of `classes`, as FaceSet.restrict gives them, and the parts that `split` has them in among all faces.
 
-    A split of theirs alone would be another one, and who learns some emotions would be measured, among all, on faces
-    that it learned from. DataSetError as both.
+    Splitting these faces alone would give another split, and a model trained on some emotions would be measured, among
+    all of them, on faces that it learned from. Raises DataSetError as both do.
     """
     restricted = faceset.restrict(classes)
     kept = np.flatnonzero(np.isin(np.asarray(faceset.classes)[faceset.labels], restricted.classes))

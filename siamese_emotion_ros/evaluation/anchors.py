@@ -15,8 +15,8 @@ from siamese_emotion_ros.recognition.model import EmbeddingModel
 from siamese_emotion_ros.recognition.neighbors import NearestAnchors
 
 #: Two embeddings are of the same picture when they are so near, as a share of their mean length. float16 storage moves
-#: the default network's by 0.0003. gallery_check's SAME_EMBEDDING would not do: of a clip's neighbouring frames a third
-#: are within it, and the nearest 0.005 apart.
+#: the default network's by 0.0003. gallery_check's SAME_EMBEDDING is too wide: a third of a clip's neighbouring frames
+#: lie within it, the nearest of them 0.005 apart.
 SAME_FACE = 1e-3
 
 #: Neighbours that vote among anchors that come without a gallery's own choice; as `siamese-emotion gallery build`.
@@ -65,7 +65,8 @@ def without_queries(anchors: FaceSet, queries: FaceSet) -> Tuple[FaceSet, int]:
 def queries_among_anchors(gallery: Gallery, embeddings: np.ndarray) -> int:
     """How many of the queries, embedded float32 [M, D], are anchors: the gallery was built from what it is asked about.
 
-    By place and not by name: other folders' files may be called as anchors are, and a prototype as no face is.
+    Compared by embedding and not by name: files of other folders may have the names of anchors, and a prototype has
+    the name of no face.
     """
     anchors = NearestAnchors(gallery.embeddings, gallery.labels, len(gallery.classes))
     nearest = anchors.query(embeddings, 1)[0][:, 0]

@@ -1,4 +1,4 @@
-"""One evaluation of a recording from end to end: replay it, hold what was seen against the truth, report."""
+"""One evaluation of a recording from end to end: replay it, compare what was seen with the truth, report."""
 from __future__ import annotations
 
 from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional
@@ -17,7 +17,7 @@ from siamese_emotion_ros.recognition.recognizer import Recognizer
 
 
 class Replayed(NamedTuple):
-    """A recording that was gone through: what was seen, the truth it was held against, and the figures about both."""
+    """A recording that was gone through: what was seen, the truth it is compared with, and the figures about both."""
 
     observations: Observations
     truth: Optional[Truth]

@@ -17,7 +17,7 @@ from siamese_emotion_ros.faces.image_messages import drawable
 #: Frames per second of the video of a recording with one image, which has no rate.
 STILL_RATE = 10.0
 
-#: Images by whose stamps the rate is told.
+#: The rate is estimated from the stamps of this many images.
 LOOKED_AT = 50
 
 
@@ -51,13 +51,13 @@ class Film:
         self._writer.write(drawn)
 
     def finish(self) -> None:
-        """Close the file and see that it plays."""
+        """Close the file and check that it plays."""
         if self._writer is not None:
             self._writer.close()
 
 
 def _rate(bag: Bag, topic: Topic) -> float:
-    """Images per second by the stamps of the first ones, within what players take."""
+    """Images per second by the stamps of the first ones, limited to what players accept."""
     stamps = []
     for _, _, data in islice(bag.messages([topic.name]), LOOKED_AT):
         try:

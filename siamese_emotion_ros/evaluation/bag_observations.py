@@ -13,7 +13,7 @@ from siamese_emotion_ros.evaluation.bag_replay import Frame
 from siamese_emotion_ros.evaluation.bag_truth import Stretches, Truth
 from siamese_emotion_ros.recognition.emotions import EIGHT
 
-#: A delay beyond this is another clock, as when stamps are of a simulation [ns].
+#: A longer delay means that stamps and recording are of different clocks, as in a simulation [ns].
 LONGEST_DELAY = 60_000_000_000
 
 #: Longer side of the faces that are kept for the page, in pixels: an hour of one labelled face takes half a gigabyte.

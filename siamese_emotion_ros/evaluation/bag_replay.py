@@ -19,7 +19,7 @@ from siamese_emotion_ros.faces.finder import Face, FaceFinder
 from siamese_emotion_ros.faces.image_messages import image_from_message
 from siamese_emotion_ros.recognition.recognizer import Recognition, Recognizer
 
-#: Frames that are ready before they are asked for, at each step: enough to keep the cores busy, little memory.
+#: How many frames each step prepares before they are asked for: enough to keep the cores busy, in little memory.
 AHEAD = 4
 
 
@@ -114,7 +114,7 @@ class Replay:
 
 
 def first_stamp(bag: Bag, topic: Topic) -> int:
-    """Stamp of the first image that is one, nanoseconds: the beginning from which a CSV file counts."""
+    """Stamp of the first image that can be decoded, nanoseconds, from which the times of a CSV file count; else 0."""
     for _, _, data in bag.messages([topic.name]):
         try:
             return stamp_of(decode(topic.type, data))

@@ -18,13 +18,13 @@ COLUMNS = ("start", "end", "label")
 #: Times in a CSV file from here on are seconds since 1970, as stamps are; below, seconds since the first image.
 SINCE_1970 = 1e8
 
-#: No stamp is as late [seconds].
+#: Every stamp is earlier than this [seconds].
 LATEST = 1e10
 
 #: A larger file is no list of intervals.
 MAX_CSV_BYTES = 20_000_000
 
-#: No face_id, which is a uint32, has more.
+#: No face_id, which is a uint32, has more digits.
 MOST_DIGITS = 10
 
 #: A recorded face is the one that was found when their boxes share this much (intersection over union).
@@ -55,7 +55,7 @@ class Interval(NamedTuple):
 
 
 class Intervals(Truth):
-    """Intervals of a CSV file; what is said about one face goes before what is said about all."""
+    """Intervals of a CSV file; one that is about a single face takes precedence over one about every face."""
 
     def __init__(self, intervals: Iterable[Interval]) -> None:
         super().__init__()

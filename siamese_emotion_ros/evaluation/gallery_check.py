@@ -1,4 +1,4 @@
-"""Whether a gallery that could be read is also a good idea: repeated anchors, hopeless classes, the wrong model."""
+"""Whether a gallery that can be read is also of use: repeated anchors, hopeless classes, the wrong model."""
 from __future__ import annotations
 
 from typing import List, NamedTuple, Optional

@@ -19,15 +19,15 @@ from siamese_emotion_ros.recognition.emotions import UNKNOWN
 
 FORMAT = "siamese_emotion_ros/live_evaluation/1"
 
-#: Answers that are kept, of nine hours at 30 a second, and truths of a round; then the oldest go.
+#: How many answers (nine hours at 30 a second) and how many truths of a round are kept; then the oldest are dropped.
 MOST_ANSWERS = 1_000_000
 
 
 class Answer(NamedTuple):
     """One published answer.
 
-    best: the class with the largest share of the vote, be the face known or not. confidence: of the label, or of an
-    unknown face, for which 0 is published, the share of `best`.
+    best: the class with the largest share of the vote, whether or not the face is known. confidence: of the label; of
+    an unknown face, for which 0 is published, the share of `best`.
     """
 
     round: int
@@ -41,7 +41,7 @@ class Answer(NamedTuple):
 
 
 class LiveEvaluation:
-    """Gathers answers and truths from any thread; `report` holds the one against the other.
+    """Gathers answers and truths from any thread; `report` compares them.
 
     What belongs together has the same stamp, or lies between two stamps, of the same round. The rounds of answers, of
     truths and of images are counted apart, as they come in whatever order.
@@ -108,7 +108,7 @@ class LiveEvaluation:
             self._truths[-1].append((stamp, roi, text))
 
     def add_image(self, stamp: int) -> None:
-        """There was an image with this stamp, with faces or without: the first of a round is where intervals begin."""
+        """Note an image with this stamp, with or without faces: intervals count from the first one of a round."""
         with self._lock:
             if _jumped_back(self._seen, stamp) or not self._first_images:
                 self._first_images.append(stamp)
@@ -173,12 +173,12 @@ class LiveEvaluation:
             return Intervals(read_intervals(self._intervals, first[number]))
         if number < len(truths) and truths[number]:
             return Recorded(truths[number])
-        # Whoever says a label once and is not played again is still believed in the next round.
+        # A label that was published once, and not again in this round, still holds.
         return Spoken(labels[min(number, len(labels) - 1)])
 
 
 def _jumped_back(stream: Continuity, stamp: int) -> bool:
-    """Whether a new round begins; an image that was overtaken on its way begins none."""
+    """Whether a new round begins; an image that only arrives out of order begins none."""
     broken = stream.broken(stamp)
     return broken is not None and broken.seconds < 0
 

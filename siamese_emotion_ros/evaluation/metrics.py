@@ -40,7 +40,7 @@ def headline(matrix: np.ndarray) -> Dict[str, np.ndarray]:
     macro_f1             mean of 2 TP / (2 TP + FP + FN) over the classes that have faces or answers, as scikit-learn's:
                          of the others there is nothing to say, and one that is answered without faces counts 0.
     balanced_accuracy    mean recall of the classes that have faces.
-    mean_one_vs_rest     mean over the classes of (TP + TN) / n: the paper's accuracy. It looks high always:
+    mean_one_vs_rest     mean over the classes of (TP + TN) / n: the paper's accuracy. It always looks high:
                          guessing among C equally frequent classes reaches 1 - 2 (C - 1) / C^2.
     unknown_rate         share of faces that were given no label; coverage is 1 minus it.
     accuracy_when_known  share of the faces given a label that were given their own.

@@ -15,8 +15,8 @@ from siamese_emotion_ros.evaluation.answers import Answers
 #: Longer side of a thumbnail in pixels; smaller faces stay as they are.
 THUMBNAIL = 96
 
-#: Of one subject, who in a recording is a face under one true label, the same mistake is shown so often: its pictures
-#: are much alike, and would leave no room for others.
+#: The same mistake is shown at most this often of one subject, which in a recording is a face under one true label: its
+#: pictures are much alike, and would leave no room for others.
 ALIKE = 3
 
 

@@ -1,11 +1,11 @@
-"""Embeddings on a sheet of paper: a seeded two-dimensional map in which near neighbours stay near."""
+"""Embeddings in two dimensions: a seeded map in which near neighbours stay near."""
 from __future__ import annotations
 
 from typing import Tuple
 
 import numpy as np
 
-#: More faces than this would be a blot, and take minutes.
+#: More points than this would cover each other, and take minutes.
 MOST_POINTS = 1000
 
 #: Dimensions that are kept before the map is made; beyond them embeddings of faces hold little but noise.

@@ -19,7 +19,7 @@ from siamese_emotion_ros.recognition.recognizer import Settings
 
 CLEAN = "as they are"
 
-#: Textures without a face, which a false detection would hand over.
+#: Textures without a face, such as a false detection would pass on.
 NO_FACE = "no face at all"
 
 

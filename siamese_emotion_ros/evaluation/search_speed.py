@@ -17,13 +17,13 @@ N_CLASSES = 7
 #: Dimensions in which the made-up embeddings vary, clusters that they lie in, and their noise in all dimensions.
 INNER_DIMENSIONS, CLUSTERS, NOISE = 16, 64, 0.1
 
-#: Each measurement calls a search again and again for at least so long [s].
+#: Each measurement calls a search again and again for at least this long [s].
 SHORTEST = 0.01
 
 #: Queries by which the approximate search's recall is found.
 RECALL_QUERIES = 200
 
-#: Memory is measured for embeddings of at least so many bytes: less is lost in the interpreter's own.
+#: Memory is measured for embeddings of at least this many bytes: that of fewer is lost in the interpreter's own.
 MEASURABLE = 32 << 20
 
 

@@ -1,4 +1,4 @@
-"""Random changes of training faces, batch by batch, on the device where they lie."""
+"""Random changes of training faces, batch by batch, on the device that holds them."""
 from __future__ import annotations
 
 import functools
@@ -158,7 +158,7 @@ def compress(faces: Tensor, quality: Tensor) -> Tensor:
 def _jpeg_tables(device: torch.device) -> Tuple[Tensor, Tensor]:
     """The cosines of the transform and JPEG_LUMINANCE, float32 [8, 8] on `device`.
 
-    Made once: a GPU that is sent numbers in the middle of a step has to finish all before it.
+    Made once: a GPU that is sent numbers in the middle of a step first has to finish everything before them.
     """
     position = torch.arange(8, dtype=torch.float32)
     cosines = torch.cos((2 * position + 1) * position[:, None] * math.pi / 16) / 2

@@ -25,19 +25,20 @@ class AveragedNetwork(nn.Module):
         self.decay = decay
 
     def train(self, mode: bool = True) -> AveragedNetwork:
-        """Stay in evaluation mode: an averaged network is only ever asked."""
+        """Stay in evaluation mode: an averaged network is never trained."""
         return super().train(False)
 
     @torch.no_grad()
     def follow(self, network: nn.Module, step: int) -> None:
         """After step `step` (the first is 1), move towards the weights of `network` and its normalisations' statistics.
 
-        Those are of the last few batches in a network that is trained; averaged as the weights are, they fit them.
+        In a network that is being trained, these statistics are of the last few batches only; averaged as the weights
+        are, they match them.
         """
         weight = 1.0 - min(self.decay, (1 + step) / (10 + step))
         pairs = list(zip(self.network.state_dict().values(), network.state_dict().values()))
         floats = [pair for pair in pairs if pair[0].is_floating_point()]
-        # One call for all of them: a GPU would wait longer for a hundred calls than for the averages.
+        # One call for all of them: for a GPU, a hundred calls would take longer than the averages.
         torch._foreach_lerp_([mine for mine, _ in floats], [theirs for _, theirs in floats], weight)
         for mine, theirs in pairs:
             if not mine.is_floating_point():

@@ -13,7 +13,7 @@ import yaml
 
 from siamese_emotion_ros.training.config import ConfigError, TrainingConfig, as_dict
 
-#: Shows a wrong value in a line: by aliases of aliases, a page of YAML holds gigabytes.
+#: Shortens a wrong value to one line: with aliases of aliases, a page of YAML can expand to gigabytes.
 _IN_A_LINE = reprlib.Repr()
 _IN_A_LINE.maxlevel, _IN_A_LINE.maxstring = 2, 80
 
@@ -77,7 +77,7 @@ def write_config(path: Path, config: TrainingConfig) -> None:
 
 
 def is_written(path: Path) -> bool:
-    """Whether write_config has written the file, so that it holds nothing else."""
+    """Whether the file is exactly what write_config writes, so that nothing else would be lost with it."""
     try:
         return path.read_text(encoding="utf-8") == _text(read_config(path))
     except (ConfigError, UnicodeDecodeError):

@@ -72,7 +72,7 @@ class Batch(NamedTuple):
 class BatchLoader:
     """Iterates over the training batches of an epoch; Lightning calls `set_epoch` and keeps its `state_dict`.
 
-    With `pinned`, batches lie in memory that a GPU fetches by itself, while it and the host go on with the last step.
+    With `pinned`, batches are in page-locked memory, from which a GPU copies them while the step before still runs.
     """
 
     def __init__(self, data: TrainingData, sampler: BatchSampler, pinned: bool = False) -> None:

@@ -18,11 +18,11 @@ from siamese_emotion_ros.training.data import resized, scale
 class Teachers:
     """One or more models with a classification head, asked together (Hinton et al. 2015).
 
-    A teacher knows of a blurred, covered or turned face what can still be told from it, where a label says the same of
-    every copy; it is therefore asked about the augmented face itself (Beyer et al. 2022, "consistent teaching"). With
-    `mirror` about its mirror image, too, in twice the time: the mean of both is nearer to the truth than either.
+    A teacher says what can still be told from a blurred, covered or turned face, where a label says the same about
+    every copy; it is therefore asked about the augmented face itself (Beyer et al. 2022, "consistent teaching"), and
+    with `mirror` about its mirror image, too, in twice the time: the mean of both is nearer to the truth than either.
     A teacher whose faces are larger or smaller than the student's sees them resized.
-    Not an nn.Module: the weights of teachers belong into no checkpoint of the student.
+    Not an nn.Module: the weights of teachers do not belong in the student's checkpoints.
     """
 
     def __init__(self, paths: Sequence[str], classes: Sequence[str], mirror: bool = True) -> None:
@@ -60,7 +60,7 @@ class _Teacher:
         self._scaling = spec.scaling
         self._network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._has_integers = is_quantized(spec.architecture)
-        #: The same in a CPU's integer instructions, a quarter of the time; made when first asked there.
+        #: The same network in a CPU's integer instructions, in a quarter of the time; made when first needed.
         self._for_cpu: Optional[nn.Module] = None
         self._weight = torch.from_numpy(stored.weights[HEAD_WEIGHT].astype(np.float32)[columns])
         self._bias = torch.from_numpy(stored.weights[HEAD_BIAS].astype(np.float32)[columns])

@@ -37,7 +37,7 @@ RANKED_FACES = 200
 
 
 class Interrupted(Exception):
-    """The run in work was stopped by the user; the protocol goes on with it when it is started again."""
+    """The user stopped the current run; the protocol continues it when it is started again."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class GrowthState:
 
 
 class Growth:
-    """Runs the protocol in a folder. Every finished step is in growth.json; `run` goes on where a former one ended.
+    """Runs the protocol in a folder. Every finished step is in growth.json; `run` continues where an earlier one ended.
 
     `prepare` gives the data of a configuration; it is called once for each network, with that network's classes in
     config.data.classes.
@@ -109,9 +109,9 @@ class Growth:
         self.state = _open_state(folder, config, stop_below)
 
     def run(self, report: Callable[[str], None] = lambda line: None) -> GrowthState:
-        """Carry the protocol to its end and write the table and the plot after each stage.
+        """Run the protocol to its end and write the table and the plot after each stage.
 
-        `report` is told what is being done. Raises Interrupted after a Ctrl-C or TERM.
+        `report` is called with what is being done. Raises Interrupted after a Ctrl-C or TERM.
         """
         if not self.state.ranking:
             report(f"ranking pairs of {', '.join(self._config.classes)}")

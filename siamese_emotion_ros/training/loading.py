@@ -17,7 +17,7 @@ from siamese_emotion_ros.training.data import TrainingData
 def prepare(faceset: FaceSet, config: TrainingConfig) -> TrainingData:
     """The training and validation faces of `faceset`, restricted to `config.classes`, as a run takes them.
 
-    Every face is brought to the side at which it is augmented once. Faces of the test split are dropped unseen. Raises
+    Every face is resized once, to the side at which it is augmented. Faces of the test split are dropped unseen. Raises
     ConfigError when nothing is left to validate on or the votes that the configuration wants are missing, and
     DataSetError for a class or split that the set does not have.
     """

@@ -13,7 +13,7 @@ def squared_distances(embeddings: Tensor) -> Tensor:
     """D^2 between all embeddings [N, D], as [N, N].
 
     The product form |a|^2 + |b|^2 - 2ab loses digits when embeddings lie far from the origin; distances do not depend
-    on the origin, so it is moved into their midst first.
+    on the origin, so the embeddings are centred on it first.
     """
     centered = embeddings - embeddings.detach().mean(dim=0)
     squares = centered.pow(2).sum(dim=1)
@@ -21,7 +21,7 @@ def squared_distances(embeddings: Tensor) -> Tensor:
 
 
 def safe_sqrt(squares: Tensor) -> Tensor:
-    """Square root whose gradient at 0 is 0: two equal embeddings have no direction to part in."""
+    """Square root whose gradient at 0 is 0: two equal embeddings have no direction in which to move apart."""
     positive = squares > 0
     return torch.where(positive, squares, torch.ones_like(squares)).sqrt() * positive
 
@@ -145,9 +145,9 @@ class QuadrupletLoss(DistanceLoss):
 
         L(a, p, n, o) = max(0, D(a, p) - D(a, n) + m1) + max(0, D(a, p) - D(n, o) + m2)
 
-    for an anchor a, a positive p of its class, and n and o of two further, different classes: a pair of one class shall
-    also be closer than any pair of two other classes. The mean over the hardest of each anchor in a batch (its farthest
-    positive, its nearest negative, the nearest pair of two other classes) or over the quadruplets given.
+    for an anchor a, a positive p of its class, and n and o of two further, different classes: a pair of one class
+    should also be closer than any pair of two other classes. The mean over the hardest of each anchor in a batch (its
+    farthest positive, its nearest negative, the nearest pair of two other classes) or over the quadruplets given.
     """
 
     def __init__(self, margin: float, second_margin: float) -> None:
@@ -186,7 +186,7 @@ class SupervisedContrastiveLoss(DistanceLoss):
         L(i) = -mean over p of log( exp(-D(i, p)^2 / 2t) / sum over a of exp(-D(i, a)^2 / 2t) )
 
     p runs over the other faces of i's class, a over all other faces; the mean over every i that has a p. On unit
-    vectors D^2 / 2 = 1 - cos, so there it is the published loss to the letter; off the sphere it still ranks by
+    vectors D^2 / 2 = 1 - cos, so there it is exactly the published loss; off the sphere it still ranks by
     Euclidean distance, as the recogniser does.
 
     Labels may also be soft, float [N, C]: then every other face is a p, and the mean is weighted by the probability
@@ -211,7 +211,7 @@ class SupervisedContrastiveLoss(DistanceLoss):
         weights = partners.sum(dim=1)
         has_partner = weights > 0
         per_face = -(log_shares.masked_fill(itself, 0) * partners).sum(dim=1) / torch.where(has_partner, weights, 1)
-        # Not per_face[has_partner]: a GPU would be waited for, to learn how many there are.
+        # Not per_face[has_partner]: its length would be known only once the GPU has finished.
         return per_face.sum() / has_partner.sum().clamp_min(1)
 
 

@@ -22,12 +22,12 @@ from siamese_emotion_ros.training.optimizers import make_optimizer
 from siamese_emotion_ros.training.prototypes import Prototypes
 from siamese_emotion_ros.training.scoring import neighbor_scores
 
-#: After so many steps their losses are looked at: a GPU that is asked after each one waits for the next one's work.
+#: Losses are checked this many steps at a time: checking each one would keep a GPU waiting for its next step.
 CHECKED_TOGETHER = 25
 
 
 class DivergedError(ValueError):
-    """A run whose loss is no longer a number; the message says when, and what to change."""
+    """The loss of a run is no longer finite; the message says when, and what to change."""
 
 
 class SiameseModule(pl.LightningModule):
@@ -47,7 +47,7 @@ class SiameseModule(pl.LightningModule):
         self.head: Optional[nn.Module] = None
         if config.loss.cross_entropy > 0:
             self.head = _head(config)
-        #: The models that are asked about each batch, where the configuration names any.
+        #: The models that are asked about each batch; None where the configuration names none.
         self.teachers: Optional[Teachers] = None
         asked = config.distillation
         if asked.teachers:
@@ -101,7 +101,7 @@ class SiameseModule(pl.LightningModule):
             faces, targets = self._changed(batch, targets)
             inputs = self._inputs(faces)
         self.augmentation_seconds += time.perf_counter() - started
-        # Layers that draw numbers of their own (dropout) resume exactly, too.
+        # Layers that draw random numbers themselves (dropout) have to resume exactly, too.
         torch.manual_seed(seed + 1_000_003 * batch.epoch + 97 * batch.step + self.global_rank)
         embeddings = self.network(inputs)
         loss = embeddings.new_zeros((), dtype=torch.float32)
@@ -127,7 +127,7 @@ class SiameseModule(pl.LightningModule):
         return inputs.contiguous(memory_format=torch.channels_last)
 
     def check_losses(self) -> None:
-        """DivergedError when the loss of a step since the last check is no number."""
+        """Raise DivergedError when the loss of any step since the last check is not finite."""
         unchecked, self._unchecked = self._unchecked, []
         if not unchecked:
             return
@@ -144,7 +144,7 @@ class SiameseModule(pl.LightningModule):
         numbers = (self.config.trainer.seed, batch.epoch, batch.step, self.global_rank)
         generator = generator_for(batch.faces.device, *numbers)
         faces = batch.faces
-        # Drawn here and not by the generator, since a side that the device knows would have to be waited for.
+        # Drawn on the host and not by the generator: a number drawn on the device would have to be waited for.
         if config.finer and np.random.default_rng(numbers).random() < config.finer:
             faces = resized(faces, self.config.network.input_size)
         faces = self._augment(faces, generator)
@@ -153,7 +153,7 @@ class SiameseModule(pl.LightningModule):
         return faces, targets
 
     def _probabilities(self, targets: Tensor) -> Tensor:
-        """Labels int64 [N] as float32 [N, C]; such rows as they are."""
+        """Labels int64 [N] as one-hot float32 [N, C]; soft labels float32 [N, C] as they are."""
         return F.one_hot(targets, len(self.config.classes)).float() if targets.dim() == 1 else targets
 
     def _rows(self, batch: Batch) -> Optional[Tensor]:
@@ -162,7 +162,7 @@ class SiameseModule(pl.LightningModule):
         return torch.arange(len(batch.labels), device=batch.labels.device).reshape(-1, self._rows_per_tuple)
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
-        """Step, then let the averaged weights follow."""
+        """Take a step, then move the averaged weights."""
         super().optimizer_step(*args, **kwargs)
         step = self.trainer.global_step + 1
         if self.averaged is not None:
@@ -171,7 +171,7 @@ class SiameseModule(pl.LightningModule):
             self.averaged_head.follow(self.head, step)
 
     def on_validation_epoch_start(self) -> None:
-        """Look at the losses before a network is judged, and forget the embeddings of the last validation."""
+        """Check the losses before the network is judged, and forget the embeddings of the last validation."""
         self.check_losses()
         self._probed = {True: [], False: []}
 
@@ -181,7 +181,7 @@ class SiameseModule(pl.LightningModule):
         self._probed[probe.anchors].append((embeddings, probe.labels.cpu().numpy()))
 
     def on_validation_epoch_end(self) -> None:
-        """Score the queries' k-NN among the anchors. All processes take the first one's scores, and so one decision."""
+        """Score the queries' k-NN among the anchors. All processes use the first one's scores, and so decide alike."""
         (anchors, anchor_labels), (queries, query_labels) = (
             [np.concatenate(column) for column in zip(*self._probed[kind])] for kind in (True, False)
         )

@@ -66,7 +66,7 @@ class Muon(torch.optim.Optimizer):
         return {"lr": rates, **{name: part.state_dict() for name, part in self._parts.items()}}
 
     def load_state_dict(self, state_dict: Dict[str, Any]) -> None:
-        """Go on from what `state_dict` gave."""
+        """Continue from what `state_dict` returned."""
         for name, part in self._parts.items():
             part.load_state_dict(state_dict[name])
         for group, rate in zip(self.param_groups, state_dict["lr"]):

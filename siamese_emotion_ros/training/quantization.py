@@ -23,7 +23,7 @@ from siamese_emotion_ros.recognition.quantized import (
 #: Units that are tried for a tensor: the one that clips nothing, half of it, a quarter...
 TRIED_UNITS = 4
 
-#: As many values of a tensor say which unit is best.
+#: At most about this many values of a tensor decide which unit is best.
 JUDGED_VALUES = 1_000_000
 
 #: What whole numbers between layers stand for in a network to train on from: anything would do, near 1 trains well.

@@ -1,4 +1,4 @@
-"""Keeps a run on the disk: checkpoints that a killed run goes on from, the best epoch, and the table of epochs."""
+"""Keeps a run on disk: checkpoints that a killed run resumes from, the best epoch, and the table of epochs."""
 from __future__ import annotations
 
 import csv
@@ -23,7 +23,7 @@ LAST, BEST, EPOCHS = "last.ckpt", "best.ckpt", "epochs.csv"
 class RunRecorder(pl.Callback):
     """Writes `last.ckpt` every few steps and after every epoch, `best.ckpt` after a better one, and `epochs.csv`.
 
-    A checkpoint is written at moments from which Lightning goes on exactly: after a step that is not the last of its
+    A checkpoint is written at moments from which Lightning resumes exactly: after a step that is not the last of its
     epoch, and after an epoch with its validation. Files are replaced whole, so a kill at any moment leaves the one
     before. `request_stop` ends the run at the next such moment.
     """
@@ -40,7 +40,7 @@ class RunRecorder(pl.Callback):
         self.history: List[Dict[str, Any]] = []
         self.best_score: Optional[float] = None
         self.best_epoch: Optional[int] = None
-        self._epoch_loss: Union[float, torch.Tensor] = 0.0  # on the device, which nobody waits for
+        self._epoch_loss: Union[float, torch.Tensor] = 0.0  # on the device, so that no step waits for it
         self._epoch_steps = 0
         self._epoch_seconds = 0.0
         self._step_started = 0.0
@@ -51,7 +51,7 @@ class RunRecorder(pl.Callback):
         self._stop_requested = True
 
     def state_dict(self) -> Dict[str, Any]:
-        """What a resumed run must know of the time before."""
+        """What a resumed run has to know about its past."""
         return {
             "history": self.history,
             "best_score": self.best_score,
@@ -62,7 +62,7 @@ class RunRecorder(pl.Callback):
         }
 
     def load_state_dict(self, state_dict: Dict[str, Any]) -> None:
-        """Go on from what `state_dict` returned."""
+        """Continue from what `state_dict` returned."""
         self.history = list(state_dict["history"])
         self.best_score = state_dict["best_score"]
         self.best_epoch = state_dict["best_epoch"]

@@ -1,7 +1,7 @@
 """Which faces form a batch: whole epochs of row numbers, each a pure function of (seed, epoch).
 
-Nothing is remembered from batch to batch, so a resumed run needs only the numbers of its epoch and step to go on with
-the batches that an unbroken one would have seen, and every process of a distributed run can work out its own share.
+Nothing is remembered from batch to batch, so a resumed run needs only the numbers of its epoch and step to see the
+batches that an unbroken one would have seen, and every process of a distributed run can work out its own share.
 """
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class BatchSampler:
         return np.stack(faces, axis=1).reshape(batches, self._config.batch_size)
 
     def _part(self, rng: np.random.Generator, one: np.ndarray, other: np.ndarray, classes: np.ndarray) -> None:
-        """Redraw members of `other`, in place, that are the very face in `one`: a face is no partner of itself."""
+        """Redraw, in place, members of `other` that are the same face as in `one`: no face is paired with itself."""
         while True:
             equal = np.flatnonzero(one == other)
             if not len(equal):

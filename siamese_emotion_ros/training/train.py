@@ -32,7 +32,7 @@ from siamese_emotion_ros.training.transfer import carry_over, carry_over_head
 
 MODEL, CONFIG = "model.safetensors", "config.yaml"
 
-#: About as many training faces give the normalisations of a network that begins as a quantized one.
+#: About how many training faces set the normalisation statistics of a network that starts from a quantized one.
 NORMALISED_FACES = 256
 
 
@@ -56,9 +56,9 @@ def train(
 ) -> TrainingResult:
     """Train as `config` says and write model.safetensors, config.yaml, epochs.csv and checkpoints into `folder`.
 
-    With `resume`, goes on from the folder's last checkpoint; on a CPU, with as many threads, the result is then the
-    same, bit for bit, as that of a run that was never stopped. Ctrl-C or TERM, to any of its processes, ends the run
-    after the step in work with a checkpoint and the best model so far; a second Ctrl-C ends it at once. Raises
+    With `resume`, continues from the folder's last checkpoint; on a CPU, with the same number of threads, the result is
+    then the same, bit for bit, as that of a run that was never stopped. Ctrl-C or TERM, to any of its processes, ends
+    the run after the current step with a checkpoint and the best model so far; a second Ctrl-C ends it at once. Raises
     ConfigError when `folder` holds another run.
     """
     checkpoint = open_run(config, folder, resume)
@@ -105,9 +105,9 @@ def train(
 
 
 def open_run(config: TrainingConfig, folder: Path, resume: bool) -> Optional[Path]:
-    """Make `folder` this run's, and return the checkpoint to go on from (None at the start of a run)."""
+    """Make `folder` this run's, and return the checkpoint to continue from (None at the start of a run)."""
     last = folder / LAST
-    if not is_first_process():  # the first process has made the folder and asked all questions
+    if not is_first_process():  # the first process has made the folder and checked everything
         return last if resume and last.is_file() else None
     if resume:
         if not (folder / CONFIG).is_file():
@@ -231,7 +231,7 @@ def _no_pickle() -> Dict[str, Any]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep back Lightning's advice that does not apply to faces that lie in memory."""
+    """Suppress Lightning's advice that does not apply to faces held in memory."""
     logger = logging.getLogger("lightning.pytorch.utilities.rank_zero")
     level = logger.level
     logger.setLevel(logging.WARNING)
@@ -252,7 +252,7 @@ def _quiet() -> Iterator[None]:
 def _stopping_gently(recorder: RunRecorder) -> Iterator[Callback]:
     """The first Ctrl-C, and every TERM, asks the recorder to stop; the second Ctrl-C interrupts as usual.
 
-    Yields the callback that listens on, for the trainer: Lightning takes TERM for itself when it sets out.
+    Yields a callback by which the trainer keeps listening: Lightning handles TERM itself once training starts.
     """
     if threading.current_thread() is not threading.main_thread():
         yield Callback()
