@@ -1,7 +1,7 @@
 """Is the crop that the robot cuts the crop that the network knows? Faces at known places in made-up scenes."""
 from __future__ import annotations
 
-from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import cv2
 import numpy as np
@@ -13,6 +13,7 @@ from siamese_emotion_ros.faces.cropping import crop_square
 from siamese_emotion_ros.faces.detectors import Detector
 from siamese_emotion_ros.faces.finder import FaceFinder
 from siamese_emotion_ros.faces.geometry import Box, iou
+from siamese_emotion_ros.recognition.embedding import Progress
 from siamese_emotion_ros.recognition.gallery import Gallery
 from siamese_emotion_ros.recognition.model import EmbeddingModel
 from siamese_emotion_ros.recognition.recognizer import Settings
@@ -72,7 +73,7 @@ def texture(width: int, height: int, random: np.random.Generator) -> np.ndarray:
 
 def framing(
     model: EmbeddingModel, gallery: Gallery, detectors: Sequence[Detector], margins: Sequence[float], queries: FaceSet,
-    seed: int = 0, progress: Optional[Callable[[int, int], None]] = None,
+    seed: int = 0, progress: Optional[Progress] = None,
 ) -> List[Row]:
     """One row for each detector and margin; `progress` counts scenes searched.
 

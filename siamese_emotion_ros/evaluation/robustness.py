@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import io
-from typing import Callable, List, NamedTuple, Optional
+from typing import List, NamedTuple, Optional
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from siamese_emotion_ros.evaluation.answers import Answers, answers_of_neighbors
 from siamese_emotion_ros.evaluation.corruptions import CORRUPTIONS, corrupted
 from siamese_emotion_ros.evaluation.framing import texture
 from siamese_emotion_ros.evaluation.metrics import confusion, headline
-from siamese_emotion_ros.recognition.embedding import embed_faces
+from siamese_emotion_ros.recognition.embedding import Progress, embed_faces
 from siamese_emotion_ros.recognition.gallery import Gallery
 from siamese_emotion_ros.recognition.model import EmbeddingModel
 from siamese_emotion_ros.recognition.recognizer import Settings
@@ -41,7 +41,7 @@ class Row(NamedTuple):
 
 def robustness(
     model: EmbeddingModel, gallery: Gallery, settings: Settings, queries: FaceSet, seed: int = 0,
-    progress: Optional[Callable[[int, int], None]] = None,
+    progress: Optional[Progress] = None,
 ) -> List[Row]:
     """The queries as they are, under every corruption at its three strengths, and as many pictures of no face.
 
