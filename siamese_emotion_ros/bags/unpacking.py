@@ -98,7 +98,7 @@ def unpack_folder(folder: Path) -> Optional[tempfile.TemporaryDirectory]:
 
 
 def limit_chunks() -> None:
-    """Have rosbags unpack a chunk of an mcap file to the size that it is said to have, and no further."""
+    """Have rosbags unpack a chunk of an mcap file up to the size that it declares, and no further."""
     from lz4.frame import LZ4FrameDecompressor
     from rosbags.rosbag2 import storage_mcap
 

@@ -58,7 +58,7 @@ def judge_gallery(gallery: Gallery, seed: int = 0, progress: Optional[Progress] 
 
 
 def describe_gallery(gallery: Gallery, judgement: Optional[Judgement] = None) -> List[ClassOfAnchors]:
-    """Every class of a gallery, from its anchors alone; `judgement` saves judging it again."""
+    """Every class of a gallery, from its anchors alone; given a `judgement`, it is not judged again."""
     rows, decided = judge_gallery(gallery) if judgement is None else judgement
     return [_describe_class(gallery, label, rows, decided) for label in range(len(gallery.classes))]
 

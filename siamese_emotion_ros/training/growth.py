@@ -261,7 +261,7 @@ def _plot(state: GrowthState) -> bytes:
 
 
 def _draw_start(axes: Axes, start: str, stages: Sequence[Stage], above: bool) -> None:
-    """One line; the first pair is named in the legend, who joined beside the point, where no other line runs."""
+    """One line; the legend names the first pair, a text beside each point who joined, where no other line runs."""
     if not stages:
         return
     counts = [len(stage.classes) for stage in stages]

@@ -1,4 +1,4 @@
-"""A trained compact network made one of integers, by what passes through it when it sees faces; and the way back."""
+"""Turns a trained compact network into one of integers, by what passes through it when it sees faces; and back."""
 from __future__ import annotations
 
 import math
@@ -78,7 +78,7 @@ def quantize(
 
 @torch.no_grad()
 def dequantize(network: QuantizedCompactNetwork, faces: torch.Tensor) -> CompactNetwork:
-    """A network to train on from: what the integers stand for, its normalisations those of preprocessed `faces`."""
+    """A network to continue training: what the integers stand for, with the statistics of preprocessed `faces`."""
     made = CompactNetwork(network.input_size, network.embedding.out_features).eval()
     unit = VALUE_UNIT
     _restore(made.features[1:3], network.stem, 1 / float(network.input_scale), unit)
@@ -101,7 +101,8 @@ def dequantize(network: QuantizedCompactNetwork, faces: torch.Tensor) -> Compact
 def _normalise_as(network: CompactNetwork, faces: torch.Tensor) -> None:
     """Give normalisations that change nothing the statistics of `faces`; the network stays the same mapping.
 
-    In training a normalisation goes by its batch: with others than a batch's, the first step would scramble everything.
+    In training a normalisation uses its batch's statistics: had it been stored with others, the first step would
+    scramble everything.
     """
 
     def adopt(normalisation: nn.Module, inputs: Tuple[torch.Tensor, ...]) -> None:

@@ -18,7 +18,7 @@ from siamese_emotion_ros.training.quantization import dequantize
 
 
 def unmeasured(provenance: Mapping[str, str]) -> Dict[str, str]:
-    """How weights came to be, without what was measured of them: for others that are made of them without training."""
+    """A model's provenance without its measured figures: for models that are made of it without training."""
     of_a_checkpoint = ("val_", "head_val_", "epoch", "steps")
     return {key: text for key, text in provenance.items() if not key.startswith(of_a_checkpoint)}
 
