@@ -5,23 +5,30 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 from typing import Any, Deque, Dict, List, Optional
 
+from siamese_emotion_ros.faces.continuity import Continuity
+
 #: The stamp of an image in nanoseconds tells what belongs to it.
 Stamp = int
 
 
 @dataclass
-class Frame:
-    """One image and what is known about it so far.
+class Answers:
+    """What is known about one image so far.
 
-    faces: the FaceCropArray, None until it came. emotions: EmotionStamped by face id. answered: the faces, and an
-    emotion for each of them, have come.
+    faces: the FaceCropArray, None until it came. emotions: EmotionStamped by face id.
     """
 
-    stamp: Stamp
-    image: Any
-    number: int
     faces: Any = None
     emotions: Dict[int, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Frame(Answers):
+    """One image with its answers. answered: the faces, and an emotion for each of them, have come."""
+
+    stamp: Stamp = 0
+    image: Any = None
+    number: int = 0
 
     @property
     def answered(self) -> bool:
@@ -31,9 +38,9 @@ class Frame:
 class FramePairing:
     """Hands out frames in the order of their images, each once it is answered or can no longer be.
 
-    Each of the three topics keeps its own order, and nothing is said about the order between topics. So when one of
-    them has gone past an image without a word about it, it never will have one: the image was replaced by a newer one
-    on its way, and its frame is handed out unanswered.
+    Each topic is in order, but nothing is known of the order between topics. Once a topic has delivered a message for a
+    later image, none will come for this one any more: the image was replaced by a newer one on its way, and its frame
+    is handed out unanswered.
     """
 
     def __init__(self, capacity: Optional[int] = None) -> None:
@@ -48,25 +55,40 @@ class FramePairing:
         self._faces_seen = -1
         self._emotions_seen = -1
         # What overtook its image on the way.
-        self._early: OrderedDict[Stamp, List[Any]] = OrderedDict()
+        self._early: OrderedDict[Stamp, Answers] = OrderedDict()
+        self._continuity = Continuity()
 
     def add_image(self, stamp: Stamp, image: Any) -> List[Frame]:
         """An image came; returns the frames that are settled now."""
-        frame = Frame(stamp, image, self._count)
+        broken = self._continuity.broken(stamp)
+        if broken is not None and broken.seconds < 0:
+            self._early.clear()  # a recording began again: what came for an image that was lost is not for this one
+        early = self._early.pop(stamp, Answers())
+        frame = Frame(early.faces, early.emotions, stamp, image, self._count)
         self._count += 1
         self._frames.append(frame)
         self._by_stamp[stamp] = frame
-        for add, message in self._early.pop(stamp, []):
-            add(frame, message)
+        if frame.faces is not None:
+            self._faces_seen = frame.number
+        if frame.emotions:
+            self._emotions_seen = frame.number
         return self._settled()
 
     def add_faces(self, stamp: Stamp, faces: Any) -> List[Frame]:
         """The faces of an image came; returns the frames that are settled now."""
-        return self._add(stamp, self._attach_faces, faces)
+        answers = self._answers(stamp)
+        answers.faces = faces
+        if isinstance(answers, Frame):
+            self._faces_seen = max(self._faces_seen, answers.number)
+        return self._settled()
 
     def add_emotion(self, stamp: Stamp, emotion: Any) -> List[Frame]:
         """The emotion of a face came; returns the frames that are settled now."""
-        return self._add(stamp, self._attach_emotion, emotion)
+        answers = self._answers(stamp)
+        answers.emotions[emotion.face_id] = emotion
+        if isinstance(answers, Frame):
+            self._emotions_seen = max(self._emotions_seen, answers.number)
+        return self._settled()
 
     def flush(self) -> List[Frame]:
         """All frames that still wait, as they are."""
@@ -80,23 +102,15 @@ class FramePairing:
         """How many images wait."""
         return len(self._frames)
 
-    def _add(self, stamp: Stamp, attach: Any, message: Any) -> List[Frame]:
+    def _answers(self, stamp: Stamp) -> Answers:
+        """Where what belongs to the image of that stamp goes: its frame, or what waits for an image to come."""
         frame = self._by_stamp.get(stamp)
-        if frame is None:
-            self._early.setdefault(stamp, []).append((attach, message))
-            if self.capacity is not None and len(self._early) > self.capacity:
-                self._early.popitem(last=False)
-            return []
-        attach(frame, message)
-        return self._settled()
-
-    def _attach_faces(self, frame: Frame, faces: Any) -> None:
-        frame.faces = faces
-        self._faces_seen = max(self._faces_seen, frame.number)
-
-    def _attach_emotion(self, frame: Frame, emotion: Any) -> None:
-        frame.emotions[emotion.face_id] = emotion
-        self._emotions_seen = max(self._emotions_seen, frame.number)
+        if frame is not None:
+            return frame
+        answers = self._early.setdefault(stamp, Answers())
+        if self.capacity is not None and len(self._early) > self.capacity:
+            self._early.popitem(last=False)
+        return answers
 
     def _settled(self) -> List[Frame]:
         settled = []

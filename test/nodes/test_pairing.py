@@ -84,6 +84,27 @@ def test_capacity_bounds_images_and_what_came_early():
     assert len(pairing._early) == 3
 
 
+def test_a_flood_of_one_stamp_takes_no_more_memory_than_its_last_messages():
+    pairing = FramePairing(capacity=3)
+    for _ in range(1000):
+        pairing.add_faces(0, faces(1))
+        pairing.add_emotion(0, emotion(1))
+    (early,) = pairing._early.values()
+    assert list(early.emotions) == [1]
+
+
+def test_what_came_for_an_image_that_was_lost_is_not_for_the_one_of_the_next_round():
+    pairing, second = FramePairing(capacity=3), 10**9
+    for stamp in (1, 2, 3):
+        pairing.add_faces(stamp * second, faces(stamp))
+        pairing.add_emotion(stamp * second, emotion(stamp))
+        if stamp != 2:  # lost on its way
+            pairing.add_image(stamp * second, None)
+    assert pairing.add_image(2 * second, None) == []
+    pairing.add_faces(2 * second, faces(7))
+    assert told(pairing.add_emotion(2 * second, emotion(7))) == [(2 * second, True, [7])]
+
+
 def test_flush_hands_out_what_waits():
     pairing = FramePairing()
     pairing.add_image(10, None)
