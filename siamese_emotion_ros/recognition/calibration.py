@@ -1,6 +1,7 @@
-"""What faces whose labels are known tell a gallery: where known ends, and how sure a vote is."""
+"""Calibrates a gallery on labelled faces: its unknown threshold, and the confidence of its votes."""
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Callable, Tuple
 
@@ -14,7 +15,7 @@ MOST_HELD_OUT = 2000
 
 
 def threshold_keeping(share: float, gallery: Gallery, embeddings: np.ndarray, labels: np.ndarray) -> float:
-    """The distance within which `share` (0..1) of the rightly named faces have their nearest anchor.
+    """The distance within which at least `share` (0..1) of the rightly named faces have their nearest anchor.
 
     `embeddings` float32 [M, D] and `labels` int64 [M] (indices into the gallery's classes) are of faces that are not
     among the anchors. ValueError when the gallery names none of them rightly.
@@ -29,7 +30,7 @@ def threshold_keeping(share: float, gallery: Gallery, embeddings: np.ndarray, la
         raise ValueError(
             f"the gallery names none of {len(labels)} calibration faces rightly: check the model and the labels"
         )
-    return float(np.quantile(distances[right, 0], share))
+    return _reaching(distances[right, 0], math.ceil(share * sum(right)))
 
 
 def certainty_for(gallery: Gallery, embeddings: np.ndarray, labels: np.ndarray) -> Tuple[float, float]:
@@ -86,7 +87,12 @@ def carried_threshold(full: Gallery, condense: Callable[[np.ndarray], Gallery], 
     before, after = (
         _nearest(gallery, full.embeddings[held]) for gallery in (full.select(others), condense(others))
     )
-    return float(np.quantile(after, np.mean(before <= full.threshold)))
+    return _reaching(after, int((before <= full.threshold).sum()))
+
+
+def _reaching(distances: np.ndarray, count: int) -> float:
+    """The distance within which `count` of `distances`, or more that are equal, lie; the least one for 0."""
+    return float(np.sort(distances)[max(count, 1) - 1])
 
 
 def _nearest(gallery: Gallery, embeddings: np.ndarray) -> np.ndarray:

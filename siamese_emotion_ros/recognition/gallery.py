@@ -20,6 +20,9 @@ from siamese_emotion_ros.recognition.preprocessing import Faces, resize, to_gray
 if TYPE_CHECKING:
     from siamese_emotion_ros.recognition.model import EmbeddingModel
 
+#: So much may the images that a gallery carries take: a gallery file has at most 1 GiB, which they share.
+MAX_IMAGE_BYTES = 1 << 29
+
 #: The largest number in an embedding: the sums of its squares are still far from what float32 can hold.
 LARGEST = 1e15
 
@@ -34,10 +37,11 @@ class Gallery:
     names: where each anchor comes from, such as a data set's image id; N of them. All text is plain (see plain_text).
     model_fingerprint: the model that made the embeddings.
     k: neighbours that vote, 1..N.
-    threshold: distance of the nearest anchor beyond which a face is unknown; None = never, which infinity becomes.
-    sharpness, doubt: a class's score is its share of the vote to the power `sharpness`, plus `doubt`, all of them
-        brought to sum 1; 1 and 0 = the plain share. Found by calibration.certainty_for, so that the winner's score is
-        the probability that it is right: without doubt, k neighbours of one mind would leave none.
+    threshold: distance of the nearest anchor beyond which a face is unknown; None = never, and so is infinity.
+    sharpness, doubt: a class's score is its share of the vote to the power `sharpness` (an inverse temperature), plus
+        `doubt` (additive smoothing), all of them scaled to sum 1; 1 and 0 = the plain share. Found by
+        calibration.certainty_for, so that the winner's score is the probability that it is right; without `doubt`, a
+        unanimous vote would always score 1.
     images: optional uint8 [N, H, W] faces behind the anchors, from which another model can embed them anew.
     Raises ValueError, saying what was expected, for anything else.
     """
@@ -167,21 +171,26 @@ def build_gallery(
     classes: Sequence[str],
     names: Sequence[str],
     k: int,
-    threshold: Optional[float] = None,
     image_size: Optional[int] = None,
     progress: Optional[Progress] = None,
 ) -> Gallery:
     """Embed labelled faces as anchors; `progress` counts faces.
 
     `faces` are uint8 images of any size, `labels` int64 [N] indices into `classes`. With `image_size` the gallery also
-    carries the faces, gray and that many pixels square, so that it can follow a change of model. ValueError as Gallery.
+    carries the faces, gray and that many pixels square, so that it can follow a change of model. ValueError as Gallery,
+    and for more of such images than a gallery file can hold.
     """
+    if image_size is not None and image_size * image_size * len(faces) > MAX_IMAGE_BYTES:
+        raise ValueError(
+            f"{len(faces)} images of {image_size}x{image_size} pixels: expected at most {MAX_IMAGE_BYTES} bytes; make "
+            "them smaller, or condense the gallery first"
+        )
     images = None if image_size is None else np.stack([resize(to_gray(face), image_size) for face in faces])
     return Gallery(
         # Faces as they are kept, so that they have the same embeddings whenever they are embedded again.
         embeddings=embed_faces(model, faces if images is None else images, progress),
         labels=np.asarray(labels, np.int64), classes=tuple(classes), names=tuple(names),
-        model_fingerprint=model.fingerprint, k=k, threshold=threshold, images=images,
+        model_fingerprint=model.fingerprint, k=k, images=images,
     )
 
 

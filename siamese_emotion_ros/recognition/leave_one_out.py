@@ -1,4 +1,4 @@
-"""What the anchors of a gallery are taken for by each other: every anchor is asked about with itself left out."""
+"""Leave-one-out k-NN: each anchor of a gallery is classified by all the others."""
 from __future__ import annotations
 
 from typing import Optional, Tuple
@@ -26,14 +26,12 @@ def nearest_others(
     return distances[~itself].reshape(len(rows), k), found[~itself].reshape(len(rows), k)
 
 
-def decided_by_others(
-    gallery: Gallery, rows: np.ndarray, k: Optional[int] = None, progress: Optional[Progress] = None
-) -> np.ndarray:
+def decided_by_others(gallery: Gallery, rows: np.ndarray, progress: Optional[Progress] = None) -> np.ndarray:
     """The class, int64 [M], that the k nearest others give each anchor at `rows`; a lone anchor is given its own.
 
-    k is the gallery's own by default, and at most the number of others. `progress` counts anchors.
+    k is the gallery's own, and at most the number of others. `progress` counts anchors.
     """
-    k = min(gallery.k if k is None else k, len(gallery) - 1)
+    k = min(gallery.k, len(gallery) - 1)
     if k == 0:
         return gallery.labels[rows]
     anchors = NearestAnchors(gallery.embeddings, gallery.labels, len(gallery.classes))

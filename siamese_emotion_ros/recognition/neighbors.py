@@ -88,7 +88,7 @@ def by_definition(
     anchors: np.ndarray, labels: np.ndarray, embeddings: np.ndarray, distances: np.ndarray, nearest: np.ndarray,
     class_distances: np.ndarray,
 ) -> None:
-    """What the compiled search does, in several times the time; of the same arguments, the last three are filled."""
+    """The reference for the compiled search, several times slower: same arguments, of which it fills the last three."""
     # Not by |q|^2 + |a|^2 - 2 q.a, which loses the digits that tell near anchors apart.
     every = torch.cdist(
         torch.from_numpy(embeddings), torch.from_numpy(anchors), compute_mode="donot_use_mm_for_euclid_dist"

@@ -1,4 +1,4 @@
-"""Personal neutral: what sets one resting face apart from all others is taken off before the anchors are asked."""
+"""Personal neutral: subtracts the offset of a person's resting face from the embedding before the search."""
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace

@@ -152,6 +152,21 @@ def test_threshold_keeps_the_share_of_right_answers_that_was_asked(model):
         threshold_keeping(0.8, gallery, at(model, 99.0), np.array([2]))
 
 
+@pytest.mark.parametrize("count", [5, 10, 30])
+def test_of_few_faces_no_fewer_than_the_share_are_kept(model, count):
+    gallery = made_up_gallery(model, [[0.0], [100.0], [-100.0]], [0, 1, 2])
+    queries = np.concatenate([at(model, float(x)) for x in range(1, count + 1)])
+    threshold = threshold_keeping(0.95, gallery, queries, np.zeros(count, np.int64))
+    recognizer = Recognizer(model, replace(gallery, threshold=threshold))
+    known = [result.label != UNKNOWN for result in recognizer.recognize_embeddings(queries)]
+    assert 0.95 <= np.mean(known) < 0.95 + 1 / count
+
+
+def test_images_beyond_what_a_gallery_file_holds_are_refused_before_they_are_made(model, faces):
+    with pytest.raises(ValueError, match="images of 100000x100000 pixels: expected at most"):
+        build_gallery(model, faces[:3], np.arange(3), CLASSES, ("a", "b", "c"), k=1, image_size=100_000)
+
+
 def test_many_faces_embed_like_one_at_a_time(model, faces):
     many = [faces[i % len(faces)] for i in range(FACES_AT_ONCE + 5)]
     together = model.embed(many)
