@@ -17,14 +17,14 @@ in_environment := set +u; source scripts/environment.bash; set -u;
 
 .PHONY: help
 help:  ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 
 .PHONY: python3
 python3:
 	@command -v python3 > /dev/null || { echo "python3 is missing: sudo apt install python3 python3-venv" >&2; exit 1; }
 
 .PHONY: demo
-demo: python3  ## See faces and their emotions: SOURCE=0 (camera), SOURCE=video|folder|image|bag, CLIP=face|grin
+demo: python3  ## See faces' emotions; SOURCE=0|video|folder|image|bag
 	@scripts/setup demo
 	@scripts/build
 	@source_="$(SOURCE)"; source_="$${source_:-$$(scripts/clip $(CLIP))}"; \
@@ -41,7 +41,7 @@ test: python3  ## Build, then run all tests and linters
 	  colcon test-result --test-result-base build/siamese_emotion_ros/test_results --verbose && exit $$status
 
 .PHONY: test-jazzy
-test-jazzy:  ## The same on ROS 2 Jazzy's wheels in .cache/jazzy, where there is a Python 3.12
+test-jazzy:  ## The same on Jazzy's wheels, with Python 3.12
 	@scripts/jazzy test
 
 .PHONY: build

@@ -64,6 +64,7 @@ class SteadyEmotions:
 def main() -> None:
     """Print what a robot might do about it."""
     import rclpy
+    from rcl_interfaces.msg import ParameterDescriptor
     from rclpy.executors import ExternalShutdownException
     from rclpy.node import Node
     from siamese_emotion_ros.msg import EmotionStamped
@@ -71,7 +72,8 @@ def main() -> None:
     class ReactToEmotion(Node):
         def __init__(self) -> None:
             super().__init__("react_to_emotion")
-            limits = [float(self.declare_parameter(name, default).value) for name, default in (
+            number = ParameterDescriptor(dynamic_typing=True)  # hold:=1 is as good as hold:=1.0
+            limits = [float(self.declare_parameter(name, default, number).value) for name, default in (
                 ("hold", 0.5), ("enter", 0.5), ("forget", 2.0))]
             self._emotions = SteadyEmotions(*limits)
             self.create_subscription(EmotionStamped, "emotion", self._hear, 100)  # a crowd's come in one burst
