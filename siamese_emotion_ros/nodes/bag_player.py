@@ -25,7 +25,7 @@ from siamese_emotion_ros.nodes.sources import UNTOLD_RATE, Source
 PARAMETERS = ParameterTable("bag_player", [
     Spec("bag", "", "Folder of a rosbag2 recording (sqlite3 or mcap), or a .db3 or .mcap file of one.",
          changes=UNCONFIGURED, folder="bag_dir"),
-    Spec("bag_dir", "", "Folder that `bag` may be set to recordings of; empty: only to what it was at the start.",
+    Spec("bag_dir", "", "Folder whose recordings `bag` may be changed to; empty: `bag` keeps its start-up value.",
          changes=START),
     Spec("image", "", "Recorded topic that is published as `image_raw`; empty: the only one with images.",
          changes=UNCONFIGURED),
@@ -50,6 +50,8 @@ class BagPlayer(PlayerNode):
         self._bag: Optional[Bag] = None
         self._messages: Optional[Iterator[BagMessage]] = None
         self._held: Optional[BagMessage] = None  # what a deactivation came before
+        self._image: Optional[Topic] = None
+        self._decompress = False
         self._published: Dict[str, Any] = {}
         self._ticks: Any = None
         super().__init__(PARAMETERS, **kwargs)
@@ -89,9 +91,6 @@ class BagPlayer(PlayerNode):
         if self._bag is not None:
             self._bag.close()
             self._bag = None
-        for publisher in self._published.values():
-            if publisher is not self.images:
-                self.destroy_lifecycle_publisher(publisher)
         self._published = {}
         if self._ticks is not None:
             self.destroy_publisher(self._ticks)
@@ -168,7 +167,7 @@ class BagPlayer(PlayerNode):
 
     def _publish(self, message: BagMessage) -> None:
         publisher = self._published[message.topic]
-        self.vitals.took()
+        self.statistics.received()
         if message.topic == self._image.name and self._decompress:
             try:
                 publisher.publish(_decompressed(message.data))
@@ -177,7 +176,7 @@ class BagPlayer(PlayerNode):
                 return
         else:
             publisher.publish(message.data)  # as it was recorded, byte by byte
-        self.vitals.gave()
+        self.statistics.published()
 
 
 class RecordedImages(Source):

@@ -3,7 +3,9 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import Any, Callable, List, Optional, Tuple
+from typing import Any, List, Optional, Sequence, Tuple
+
+import numpy as np
 
 from siamese_emotion_ros.recognition.enrolment import Candidate
 
@@ -18,9 +20,10 @@ class CropCollector:
     Offering costs nothing while nobody waits. One waits at a time: services of one callback group come one by one.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, closed: str) -> None:
+        """`closed`: why no frames come, until open() is called."""
         self._changed = threading.Condition()
-        self._closed: Optional[str] = "no frames come yet"
+        self._closed: Optional[str] = closed
         self._face_id = 0
         self._missing = 0
         self._crops: List[Candidate] = []
@@ -36,18 +39,18 @@ class CropCollector:
             self._closed = reason
             self._changed.notify_all()
 
-    def offer(self, faces: Any, image_of: Callable[[Any], Any]) -> None:
-        """The faces of one frame, a FaceCropArray; `image_of` reads the image of a crop that is wanted."""
+    def offer(self, faces: Sequence[Any], crops: Sequence[np.ndarray], alone: bool) -> None:
+        """The faces of one frame (FaceCrop), each with its crop uint8 [H, W]; alone: no other face is in the frame."""
         if not self._missing:
             return
         with self._changed:
             if not self._missing:
                 return
-            if self._face_id == 0 and len(faces.faces) == 1:
-                self._face_id = faces.faces[0].face_id
-            for face in faces.faces:
+            if self._face_id == 0 and alone and faces:
+                self._face_id = faces[0].face_id
+            for face, crop in zip(faces, crops):
                 if face.face_id == self._face_id:
-                    self._crops.append(Candidate(image_of(face.crop).copy(), float(face.score)))
+                    self._crops.append(Candidate(crop.copy(), float(face.score)))
                     self._missing -= 1
                     self._changed.notify_all()
 

@@ -11,11 +11,9 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional, Sequence
 
 import rclpy
-import yaml
 from lifecycle_msgs.msg import Transition
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.qos import QoSDurabilityPolicy, QoSProfile, QoSReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
 from rich.console import Console
 from sensor_msgs.msg import Image
@@ -27,9 +25,9 @@ from siamese_emotion_ros.faces.image_messages import drawable, image_from_messag
 from siamese_emotion_ros.msg import EmotionStamped, FaceCropArray
 from siamese_emotion_ros.nodes import live_table
 from siamese_emotion_ros.nodes.bag_player import RecordedImages
-from siamese_emotion_ros.nodes.children import Child, ChildError
+from siamese_emotion_ros.nodes.children import Child, ChildError, complaints_of, start_node
 from siamese_emotion_ros.nodes.conversions import emotion_mark, nanoseconds
-from siamese_emotion_ros.nodes.lifecycle import CROWD, result_qos
+from siamese_emotion_ros.nodes.lifecycle import CROWD, latched_qos, result_qos
 from siamese_emotion_ros.nodes.pairing import Frame, FramePairing
 from siamese_emotion_ros.nodes.recorder import Recording, RecordingError, Seen
 from siamese_emotion_ros.nodes.sources import Source, SourceError, open_source
@@ -64,16 +62,13 @@ class DemoNode(Node):
     def __init__(self, namespace: str, player: str, depth: int, heard: Mailbox) -> None:
         """`player`: name of the node that publishes the images and says when they end."""
         super().__init__("emotion_demo", namespace=namespace)
-        reliable = QoSProfile(depth=depth, reliability=QoSReliabilityPolicy.RELIABLE)
-        latched = QoSProfile(
-            depth=1, reliability=QoSReliabilityPolicy.RELIABLE, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL
-        )
+        reliable = result_qos(depth)
         self.create_subscription(Image, "image_raw", lambda message: heard.put(("image", message)), reliable)
         self.create_subscription(FaceCropArray, "faces", lambda message: heard.put(("faces", message)), reliable)
         self.create_subscription(
             EmotionStamped, "emotion", lambda message: heard.put(("emotion", message)), result_qos(answers_of(depth))
         )
-        self.create_subscription(Bool, f"{player}/ended", lambda message: heard.put(("ended", message)), latched)
+        self.create_subscription(Bool, f"{player}/ended", lambda message: heard.put(("ended", message)), latched_qos())
 
 
 # --- what is heard becomes a view and a recording ---
@@ -259,8 +254,7 @@ def _listen(
         if audience.ended and silence > (1.0 if audience.waiting == 0 else 10.0):
             return
         if silence > SILENCE_LIMIT:
-            complaints = "\n".join(child.complaints() for child in children)
-            raise DemoError(f"nothing was heard for {SILENCE_LIMIT:.0f} s:\n{complaints}")
+            raise DemoError(f"nothing was heard for {SILENCE_LIMIT:.0f} s:\n{complaints_of(children)}")
 
 
 def queue(depth: int) -> Dict[str, Any]:
@@ -313,12 +307,9 @@ def _start(
     if not source.live:
         camera["qos_overrides"] = {f"{namespace}/image_raw": {"publisher": queue(depth)}}
     for executable, parameters in ((player, camera), ("emotion_pipeline", pipeline)):
-        file = scratch / f"{executable}.yaml"
-        file.write_text(yaml.safe_dump({"/**": {"ros__parameters": parameters}}), encoding="utf-8")
         arguments = ["--no-overlay"] if executable == "emotion_pipeline" else []
-        arguments += ["--ros-args", "-r", f"__ns:={namespace}", "-r", f"/clock:={namespace}/clock"]
-        arguments += ["--params-file", str(file)]
-        yield Child(executable, arguments, scratch / f"{executable}.log")
+        remappings = ["-r", f"__ns:={namespace}", "-r", f"/clock:={namespace}/clock"]
+        yield start_node(executable, parameters, scratch, arguments, remappings)
 
 
 def _plain(error: Exception) -> str:
@@ -339,7 +330,7 @@ def _parser() -> argparse.ArgumentParser:
         "--smoothing", type=int, default=SMOOTHING, metavar="FRAMES",
         help="frames over which the vote of each face is averaged; 1 is off (default: %(default)s)",
     )
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:<number>")
     parser.add_argument("--detector", default="auto", help="auto, libfacedetection, yunet or haar")
     parser.add_argument("--detector-model", default="", help="YuNet .onnx file for --detector yunet")
     return parser

@@ -59,7 +59,7 @@ class EmotionEvaluator(StreamNode):
     def start(self) -> None:
         """Listen. What was heard before a deactivation still counts."""
         settings = self.settings
-        self.vitals.excuse = "no emotion comes: nobody is in view, or nobody looks"
+        self.statistics.idle_reason = "no emotion comes: nobody is in view, or nobody looks"
         # Every answer counts, so nothing is thinned: the callbacks only append.
         self._heard = [self.subscription(EmotionStamped, "emotion", result_qos(depth=1000), self._hear)]
         if settings.truth_file:
@@ -99,7 +99,7 @@ class EmotionEvaluator(StreamNode):
     # --- what is heard ---
 
     def _hear(self, message: EmotionStamped) -> None:
-        self.vitals.took()
+        self.statistics.received()
         shares = dict(zip(message.classes, message.class_scores))
         known = message.label in shares or (message.label == UNKNOWN and shares)
         if not (known and math.isfinite(message.confidence)):
@@ -113,7 +113,7 @@ class EmotionEvaluator(StreamNode):
             nanoseconds(message.header.stamp), message.face_id, _box(message.roi), message.label, message.confidence,
             shares, latency, (message.model_id, message.gallery_id),
         )
-        self.vitals.gave(latency)
+        self.statistics.published(latency)
 
     def _hear_image(self, message: FaceCropArray) -> None:
         self._evaluation.add_image(nanoseconds(message.header.stamp))

@@ -4,7 +4,6 @@ from __future__ import annotations
 import sys
 from typing import Any, Iterable, List, Optional
 
-from rclpy.clock import Clock, ClockType
 from rclpy.qos import QoSProfile, QoSReliabilityPolicy
 from sensor_msgs.msg import Image
 
@@ -14,7 +13,7 @@ from siamese_emotion_ros.msg import EmotionStamped, FaceCropArray
 from siamese_emotion_ros.nodes.conversions import ReusedImage, emotion_mark, nanoseconds
 from siamese_emotion_ros.nodes.face_crop import TRANSPORT, image_topic
 from siamese_emotion_ros.nodes.lifecycle import AUTOSTART, CROWD, REFUSALS, StreamNode, emotion_qos, result_qos, run
-from siamese_emotion_ros.nodes.listener import Heard, Listener
+from siamese_emotion_ros.nodes.listener import Listener, TopicHandler
 from siamese_emotion_ros.nodes.pairing import Frame, FramePairing
 from siamese_emotion_ros.nodes.parameters import ParameterTable
 
@@ -47,7 +46,7 @@ class EmotionOverlay(StreamNode):
 
     def start(self) -> None:
         """Begin to look for watchers."""
-        self._timer = self.create_timer(LOOK_EVERY, self._look, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self._timer = self.steady_timer(LOOK_EVERY, self._look)
         self._look()
 
     def stop(self) -> None:
@@ -57,36 +56,30 @@ class EmotionOverlay(StreamNode):
             self._timer = None
         self._unwatch()
 
-    def unload(self) -> None:
-        """Take `image_overlay` away."""
-        if self._publisher is not None:
-            self.destroy_lifecycle_publisher(self._publisher)
-            self._publisher = None
-
     # --- while somebody watches ---
 
     def _look(self) -> None:
         watched = self._publisher.get_subscription_count() > 0
-        self.vitals.excuse = "" if watched else "nobody watches"
+        self.statistics.idle_reason = "" if watched else "nobody watches"
         if watched and self._listener is None:
             try:
                 self._watch()
             except REFUSALS as error:  # a timer has nobody to refuse to
-                self.vitals.trouble = str(error)
+                self.statistics.fault = str(error)
                 self.stream_failed(error)
         elif not watched:
             self._unwatch()
 
     def _watch(self) -> None:
-        self.vitals.begin()  # nobody missed what came before
+        self.statistics.begin()  # nobody missed what came before
         pairing = self._pairing = FramePairing(IMAGES_WAITING)
         images = QoSProfile(depth=5, reliability=QoSReliabilityPolicy.BEST_EFFORT)
         listener = self._listener = Listener(self, WAITING, [
-            Heard(*image_topic(self), images, self._take_image),
-            Heard(FaceCropArray, "faces", result_qos(), self._take_faces),
-            Heard(EmotionStamped, "emotion", emotion_qos(), self._take_emotion),
+            TopicHandler(*image_topic(self), images, self._take_image),
+            TopicHandler(FaceCropArray, "faces", result_qos(), self._take_faces),
+            TopicHandler(EmotionStamped, "emotion", emotion_qos(), self._take_emotion),
         ])
-        self.vitals.replaced = lambda: listener.replaced + pairing.given_up
+        self.statistics.replaced = lambda: listener.replaced + pairing.given_up
 
     def _unwatch(self) -> None:
         if self._listener is not None:
@@ -96,12 +89,12 @@ class EmotionOverlay(StreamNode):
             self._drawn = ReusedImage()
 
     def _take_image(self, message: Any) -> None:
-        self.vitals.took()
+        self.statistics.received()
         self._pairing.capacity = max(IMAGES_WAITING, MEMORY // max(1, len(message.data)))
         before = self._pairing.given_up
         self._publish(self._pairing.add_image(nanoseconds(message.header.stamp), message))
         if self._pairing.given_up > before:
-            self.tell(f"emotions come more than {self._pairing.capacity} images later: those are left out")
+            self.log_throttled(f"emotions come more than {self._pairing.capacity} images later: those are left out")
 
     def _take_faces(self, message: FaceCropArray) -> None:
         self._publish(self._pairing.add_faces(nanoseconds(message.header.stamp), message))
@@ -118,7 +111,7 @@ class EmotionOverlay(StreamNode):
             draw_emotions(drawn, [emotion_mark(emotion) for emotion in frame.emotions.values()])
             self._drawn.message.header = frame.image.header
             self._publisher.publish(self._drawn.message)
-            self.vitals.gave(self.get_clock().now().nanoseconds - nanoseconds(frame.image.header.stamp))
+            self.count_published(frame.image.header.stamp)
 
 
 def main(args: Optional[List[str]] = None) -> int:

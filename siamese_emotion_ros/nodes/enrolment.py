@@ -10,7 +10,7 @@ import numpy as np
 
 from siamese_emotion_ros.faces.image_messages import image_from_message
 from siamese_emotion_ros.nodes.collection import CropCollector
-from siamese_emotion_ros.nodes.executors import PatientGroup
+from siamese_emotion_ros.nodes.executors import FrameWaitersGroup
 from siamese_emotion_ros.nodes.folders import place_of
 from siamese_emotion_ros.nodes.lifecycle import REFUSALS
 from siamese_emotion_ros.nodes.snapshots import Snapshot, build_snapshot
@@ -55,7 +55,7 @@ class EnrolmentServices:
         """`node` has settings, snapshot() and swap(); `crops` is offered the frames it answers."""
         self._node = node
         self._crops = crops
-        patient = PatientGroup()
+        patient = FrameWaitersGroup()
         self._serve(AddAnchors, "add_anchors", self._add_anchors, patient)
         self._serve(CalibrateNeutral, "calibrate_neutral", self._calibrate_neutral, patient)
         self._serve(RemoveAnchors, "remove_anchors", self._remove_anchors)

@@ -7,6 +7,9 @@ from typing import Any, List, Optional, Type
 from rclpy.callback_groups import CallbackGroup, ReentrantCallbackGroup
 from rclpy.context import Context
 from rclpy.executors import Executor, ExternalShutdownException, ShutdownException, SingleThreadedExecutor
+from rclpy.impl.implementation_singleton import rclpy_implementation
+
+InvalidHandle = rclpy_implementation.InvalidHandle  # rclpy has no other name for it in all distributions
 
 # Each group has one thread, so its callbacks exclude each other anyway. In Humble a group that says so itself stays
 # locked for good when a subscription is destroyed after its message has come and before it is taken (rclpy 1147).
@@ -16,19 +19,19 @@ class FramesGroup(ReentrantCallbackGroup):
     """A callback group for frames: they have an executor of their own and do not wait behind a parameter callback."""
 
 
-class PatientGroup(ReentrantCallbackGroup):
+class FrameWaitersGroup(ReentrantCallbackGroup):
     """A callback group for services that wait for frames: parameters and transitions do not wait behind them."""
 
 
 class ServicesExecutor(SingleThreadedExecutor):
-    """Spins all of a node but its frames and who waits for them: parameters, transitions, timers, most services.
+    """Spins everything in a node except frame callbacks and the services that wait for frames.
 
-    A callback may load for a second.
+    That is parameters, transitions, timers and most services; a callback may load for a second.
     """
 
     def can_execute(self, entity: Any) -> bool:
         """Leave the other groups to the GroupExecutors."""
-        return not isinstance(entity.callback_group, (FramesGroup, PatientGroup)) and super().can_execute(entity)
+        return not isinstance(entity.callback_group, (FramesGroup, FrameWaitersGroup)) and super().can_execute(entity)
 
 
 class GroupExecutor(SingleThreadedExecutor):
@@ -68,11 +71,11 @@ class NodeThreads:
         self._stopping = threading.Event()
         self._nodes: List[Any] = []
         self._frames = GroupExecutor(FramesGroup, context)
-        self._patient = GroupExecutor(PatientGroup, context)
+        self._waiters = GroupExecutor(FrameWaitersGroup, context)
         self._executors: List[Executor] = []
         self._threads: List[threading.Thread] = []
         self._start(self._frames, "frames")
-        self._start(self._patient, "who waits for frames")
+        self._start(self._waiters, "frame waiters")
 
     def add(self, node: Any) -> None:
         """Spin a StreamNode from now on."""
@@ -80,7 +83,7 @@ class NodeThreads:
         executor.add_node(node)
         node.frames_executor = self._frames
         self._frames.spin_group_of(node)
-        self._patient.spin_group_of(node)
+        self._waiters.spin_group_of(node)
         self._nodes.append(node)
         self._start(executor, f"{node.get_name()} services")
 
@@ -108,6 +111,8 @@ class NodeThreads:
                 executor.spin_once()
             except (ExternalShutdownException, ShutdownException):
                 return
+            except InvalidHandle:
+                continue  # another thread destroyed a subscription while this one was about to wait for it
             except Exception as error:  # a fault in one callback is no reason to leave the robot without eyes
                 for node in executor.get_nodes():
                     node.log_fault(error)

@@ -30,7 +30,7 @@ PARAMETERS = ParameterTable("face_crop", [
     Spec("detector_model", "", "YuNet .onnx file, which the detector yunet needs and auto prefers.",
          changes=UNCONFIGURED, folder="artifact_dirs"),
     Spec("artifact_dirs", shipped_models,
-         "Folders that `detector_model` may be set to files of, besides what it was at the start.",
+         "Folders whose files `detector_model` may be changed to, besides its start-up value.",
          changes=START, shown="the package's `models`"),
     Spec("detection_width", FinderSettings.detection_width,
          "Longer side of the copy of the image that is searched; smaller is faster and loses small faces [pixels].",
@@ -58,6 +58,7 @@ class FaceCrop(StreamNode):
         self._finder: Optional[FaceFinder] = None
         self._publisher: Any = None
         self._images: Optional[Stream] = None
+        self._continuity = Continuity()
         super().__init__(PARAMETERS, **kwargs)
 
     def load(self, settings: Any) -> None:
@@ -84,9 +85,6 @@ class FaceCrop(StreamNode):
 
     def unload(self) -> None:
         """Free the detector."""
-        if self._publisher is not None:
-            self.destroy_lifecycle_publisher(self._publisher)
-            self._publisher = None
         self._finder = None
 
     def change(self, change: Change) -> None:
@@ -106,16 +104,16 @@ class FaceCrop(StreamNode):
     def _find(self, message: Any) -> None:
         """Find the faces of one image; an image without one gives an empty array."""
         finder = self._finder
+        frame, rgb = frame_from_message(message)  # first: the stamp of an image that is refused says nothing
         broken = self._continuity.broken(nanoseconds(message.header.stamp))
         if broken is not None:
-            self.tell(f"{broken}: the tracking of faces starts again")
+            self.log_throttled(f"{broken}: the tracking of faces starts again")
             finder.reset()
-        frame, rgb = frame_from_message(message)
         faces = finder.find(frame, rgb)
         if faces:
-            self.vitals.saw_face()
+            self.statistics.saw_face()
         self._publisher.publish(faces_message(message.header, frame.shape, faces, self._images.replaced))
-        self.vitals.gave(self.get_clock().now().nanoseconds - nanoseconds(message.header.stamp))
+        self.count_published(message.header.stamp)
 
 
 def _detector(settings: Any) -> Detector:

@@ -6,7 +6,6 @@ import sys
 import time
 from typing import Any, Dict, List, NamedTuple, Optional
 
-from rclpy.clock import Clock, ClockType
 from sensor_msgs.msg import Image
 
 from siamese_emotion_ros.faces.continuity import Continuity
@@ -16,7 +15,7 @@ from siamese_emotion_ros.msg import EmotionStamped, FaceCrop, FaceCropArray
 from siamese_emotion_ros.nodes.conversions import image_message, nanoseconds
 from siamese_emotion_ros.nodes.hri_faces import TrackedFaces
 from siamese_emotion_ros.nodes.lifecycle import AUTOSTART, CROWD, StreamNode, emotion_qos, result_qos, run
-from siamese_emotion_ros.nodes.listener import Heard, Listener
+from siamese_emotion_ros.nodes.listener import Listener, TopicHandler
 from siamese_emotion_ros.nodes.parameters import Change, ParameterTable, Spec
 from siamese_emotion_ros.recognition.emotions import ROS4HRI
 
@@ -54,6 +53,8 @@ class HriMirror(StreamNode):
         self._topics: Dict[str, FaceTopics] = {}
         self._listener: Optional[Listener] = None
         self._timer: Any = None
+        self._continuity = Continuity()
+        self._heard = 0.0  # when `faces` came last, by time.monotonic()
         super().__init__(PARAMETERS, **kwargs)
 
     def load(self, settings: Any) -> None:
@@ -67,14 +68,12 @@ class HriMirror(StreamNode):
         self._heard = time.monotonic()
         # One thread for both topics, as both make publishers.
         listener = self._listener = Listener(self, WAITING, [
-            Heard(FaceCropArray, "faces", result_qos(), self._mirror_faces),
-            Heard(EmotionStamped, "emotion", emotion_qos(), self._mirror_emotion),
+            TopicHandler(FaceCropArray, "faces", result_qos(), self._mirror_faces),
+            TopicHandler(EmotionStamped, "emotion", emotion_qos(), self._mirror_emotion),
         ])
-        self.vitals.replaced = lambda: listener.replaced
-        # Steady time, and in the listener's thread: who was in view when the images ended is not for ever.
-        self._timer = self.create_timer(
-            SILENCE / 2, lambda: listener.put(self._look, None), clock=Clock(clock_type=ClockType.STEADY_TIME)
-        )
+        self.statistics.replaced = lambda: listener.replaced
+        # In the listener's thread: who was in view when the images ended is not for ever.
+        self._timer = self.steady_timer(SILENCE / 2, lambda: listener.put(self._look, None))
 
     def stop(self) -> None:
         """Listen no more, and say that no face is tracked."""
@@ -87,12 +86,6 @@ class HriMirror(StreamNode):
         if self.context.ok():
             self._let_go()
 
-    def unload(self) -> None:
-        """Take the topics away."""
-        if self._publisher is not None:
-            self.destroy_lifecycle_publisher(self._publisher)
-            self._publisher = None
-
     def change(self, change: Change) -> None:
         """The size is read before each crop."""
 
@@ -104,12 +97,12 @@ class HriMirror(StreamNode):
 
     def _mirror_faces(self, message: FaceCropArray) -> None:
         """The list of the faces in view, and place and picture of each that is seen."""
-        self.vitals.took()
+        self.statistics.received()
         self._heard = time.monotonic()
         header, stamp = message.header, nanoseconds(message.header.stamp)
         broken = self._continuity.broken(stamp)
         if broken is not None:
-            self.tell(f"{broken}: all faces get new ids")
+            self.log_throttled(f"{broken}: all faces get new ids")
             self._remove(self._faces.clear())
         self._remove(self._faces.see([face.face_id for face in message.faces], stamp, header.frame_id))
         topics = {
@@ -121,7 +114,7 @@ class HriMirror(StreamNode):
             topics[face.face_id].roi.publish(self._roi(message, face))
             crop = fit_on_black(image_from_message(face.crop), self.settings.width, self.settings.height)
             topics[face.face_id].cropped.publish(image_message(header, crop))
-        self.vitals.gave(self.get_clock().now().nanoseconds - stamp)
+        self.count_published(header.stamp)
 
     def _mirror_emotion(self, message: EmotionStamped) -> None:
         """The expression of one face, where REP-155 has a word for it: for contempt and unknown it has none."""

@@ -19,7 +19,7 @@ PARAMETERS = ParameterTable("image_source", [
     Spec("source", "0", "Webcam (`0` or `/dev/video0`), video file, image file or folder of images.",
          changes=UNCONFIGURED, folder="source_dir", names_file=lambda source: webcam_index(source) is None),
     Spec("source_dir", "",
-         "Folder that `source` may be set to files of; empty: only to webcams and to what it was at the start.",
+         "Folder whose files `source` may be changed to; empty: only webcams, and its start-up value.",
          changes=START),
     Spec("rate", 0.0, "Images per second; 0.0 is the source's own (10 for images).", low=0.0, high=240.0),
     Spec("loop", False, "Begin again at the end of a video, folder or image."),
@@ -126,13 +126,13 @@ class ImageSource(PlayerNode):
                 frame = self._source.read()
             except SourceError as error:
                 self._close()
-                self.vitals.trouble = str(error)
+                self.statistics.fault = str(error)
                 self.get_logger().warning(f"{error} Trying again in {wait:g} s.")
                 self.stopping.wait(wait)
                 wait = min(2.0 * wait, LONGEST_WAIT)
                 continue
             wait = FIRST_WAIT
-            self.vitals.trouble = ""
+            self.statistics.fault = ""
             rate = self.settings.rate
             if rate:
                 now = time.monotonic()
@@ -147,10 +147,10 @@ class ImageSource(PlayerNode):
             self._source = None
 
     def _publish(self, image: ReusedImage, frame: Any) -> None:
-        self.vitals.took()
+        self.statistics.received()
         header = Header(stamp=self.get_clock().now().to_msg(), frame_id=self.settings.frame_id)
         self.images.publish(image.fill(header, frame))
-        self.vitals.gave()
+        self.statistics.published()
 
 
 def main(args: Optional[List[str]] = None) -> int:

@@ -16,12 +16,13 @@ from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import ParameterException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
-from rclpy.qos import QoSHistoryPolicy, QoSProfile, QoSReliabilityPolicy
+from rclpy.qos import QoSDurabilityPolicy, QoSHistoryPolicy, QoSProfile, QoSReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.signals import SignalHandlerOptions
 from rosgraph_msgs.msg import Clock as ClockMessage
 
-from siamese_emotion_ros.nodes.diagnostics import DiagnosticsPublisher, Vitals
+from siamese_emotion_ros.nodes.conversions import nanoseconds
+from siamese_emotion_ros.nodes.diagnostics import DiagnosticsPublisher, StreamStatistics
 from siamese_emotion_ros.nodes.executors import FramesGroup, GroupExecutor, NodeThreads
 from siamese_emotion_ros.nodes.parameters import START, Change, ParameterRefused, ParameterTable, Spec
 from siamese_emotion_ros.nodes.stream import LiveMailbox, Throttle, Worker
@@ -31,6 +32,10 @@ SAME_PRESS = 2.0
 
 #: What a user can put right; anything else is a fault of ours and is logged with its traceback.
 REFUSALS = (ValueError, OSError)
+
+class QosRefused(ParameterRefused):
+    """A QoS override that cannot be had. It is read-only: only another start of the node helps."""
+
 
 AUTOSTART = Spec(
     "autostart", True, "Configure and activate by itself once started; false leaves both to a lifecycle manager.",
@@ -64,16 +69,16 @@ class StreamNode(LifecycleNode):
         self._refusals = table.declare(self)
         self._files_at_start = table.files(self)
         self._throttle = Throttle()
+        self._offered: List[Any] = []
+        self._autostart: Any = None
         #: What the streams count, for /diagnostics.
-        self.vitals = Vitals()
+        self.statistics = StreamStatistics()
         #: The checked parameters, as of the last configure or change; None while unconfigured.
         self.settings: Any = None
         self.add_on_set_parameters_callback(self._on_set_parameters)
         self._diagnostics = DiagnosticsPublisher(self)
         if self.get_parameter("autostart").value:
-            # Steady time: with use_sim_time a timer on the node's own clock would wait for somebody to publish it.
-            steady = Clock(clock_type=ClockType.STEADY_TIME)
-            self._autostart = self.create_timer(0.001, self._start_by_itself, clock=steady)
+            self._autostart = self.steady_timer(0.001, self._start_by_itself)
 
     # --- what a subclass fills in ---
 
@@ -87,13 +92,13 @@ class StreamNode(LifecycleNode):
         """End the streams; also called when they never began."""
 
     def unload(self) -> None:
-        """Free what load() made; also called after a load() that raised half-way."""
+        """Free what load() made, but for its publishers; also called after a load() that raised half-way."""
 
     def change(self, change: Change) -> None:
         """Put changed settings into effect in a configured node; to refuse them, raise and leave all as it was."""
 
     def stop_waiting(self) -> None:
-        """Have callbacks return that wait for frames: the process ends."""
+        """Wake callbacks that are waiting for frames: the process is shutting down."""
 
     #: Whether long without a face is worth a warning on /diagnostics.
     faces_expected = False
@@ -113,16 +118,16 @@ class StreamNode(LifecycleNode):
             self.load(settings)
         except Exception as error:
             self._log_refusal("configure", error)
-            self.unload()
+            self._unload()
             return TransitionCallbackReturn.FAILURE
         self.settings = settings
-        self.vitals.state = "inactive"
+        self.statistics.state = "inactive"
         return super().on_configure(state)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Enable the publishers and begin the streams."""
         super().on_activate(state)
-        self.vitals.begin()
+        self.statistics.begin()
         try:
             self.start()
         except Exception as error:
@@ -130,39 +135,39 @@ class StreamNode(LifecycleNode):
             self.stop()
             super().on_deactivate(state)
             return TransitionCallbackReturn.FAILURE
-        self.vitals.state = "active"
+        self.statistics.state = "active"
         return TransitionCallbackReturn.SUCCESS
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """End the streams; what was loaded stays."""
         self.stop()
-        self.vitals.state = "inactive"
+        self.statistics.state = "inactive"
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Free what was loaded."""
         self.settings = None
-        self.unload()
-        self.vitals.state = "unconfigured"
+        self._unload()
+        self.statistics.state = "unconfigured"
         return super().on_cleanup(state)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """End everything, from whatever state."""
         self.close()
-        self.vitals.state = "finalized"
+        self.statistics.state = "finalized"
         return super().on_shutdown(state)
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
         """End everything; the node is unconfigured afterwards and may be configured again."""
         self.close()
-        self.vitals.state = "unconfigured"
+        self.statistics.state = "unconfigured"
         return TransitionCallbackReturn.SUCCESS
 
     def close(self) -> None:
         """End the streams and free what was loaded."""
         self.stop()
         self.settings = None
-        self.unload()
+        self._unload()
 
     def destroy_node(self) -> None:
         """As rclpy's, in whatever state: the threads of the streams end before their publishers do."""
@@ -172,11 +177,20 @@ class StreamNode(LifecycleNode):
     # --- for subclasses ---
 
     def publisher(self, message_type: type, topic: str, qos: QoSProfile) -> Any:
-        """A lifecycle publisher whose QoS can be overridden by parameters; ParameterRefused for wrong ones."""
-        with _refusing_wrong_qos(topic):
-            return self.create_lifecycle_publisher(
+        """A lifecycle publisher, until the node is unloaded, whose QoS can be overridden by parameters.
+
+        ParameterRefused for wrong ones.
+        """
+        with self._refusing_wrong_qos(topic):
+            publisher = self.create_lifecycle_publisher(
                 message_type, topic, qos, qos_overriding_options=QoSOverridingOptions.with_default_policies()
             )
+        self._offered.append(publisher)
+        return publisher
+
+    def steady_timer(self, period: float, callback: Callable[[], None]) -> Any:
+        """A timer, in seconds, that goes on where the node's own clock is a simulation's, paused or never published."""
+        return self.create_timer(period, callback, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def create_subscription(self, message_type: Any, topic: str, *args: Any, **kwargs: Any) -> Any:
         """As rclpy's; but /clock comes with the frames, so that time goes on while a parameter callback loads."""
@@ -189,7 +203,7 @@ class StreamNode(LifecycleNode):
 
     def subscription(self, message_type: type, topic: str, qos: QoSProfile, callback: Callable[[Any], None]) -> Any:
         """A subscription in the frames' callback group, whose QoS can be overridden by parameters, as publisher's."""
-        with _refusing_wrong_qos(topic):
+        with self._refusing_wrong_qos(topic):
             subscription = self.create_subscription(
                 message_type, topic, callback, qos, callback_group=self._frames_group,
                 qos_overriding_options=QoSOverridingOptions.with_default_policies(),
@@ -217,6 +231,7 @@ class StreamNode(LifecycleNode):
         """Log what went wrong with one message of a stream, the same line at most every few seconds."""
         if not self.context.ok():
             return  # Ctrl-C came between taking a message and answering it
+        self.statistics.refused(str(error))
         refused = isinstance(error, REFUSALS)
         text = str(error) if refused else _with_traceback(error)
         line = self._throttle.line(f"{type(error).__name__} {error}", text)
@@ -227,7 +242,11 @@ class StreamNode(LifecycleNode):
         else:
             self.get_logger().error(line)
 
-    def tell(self, what: str) -> None:
+    def count_published(self, stamp: Any) -> None:
+        """Count what was published just now of the image with this stamp."""
+        self.statistics.published(self.get_clock().now().nanoseconds - nanoseconds(stamp))
+
+    def log_throttled(self, what: str) -> None:
         """Log what a stream came upon, the same line at most every few seconds."""
         line = self._throttle.line(what, what)
         if line is not None:
@@ -238,6 +257,23 @@ class StreamNode(LifecycleNode):
         self.get_logger().error(_with_traceback(error))
 
     # --- inside ---
+
+    def _unload(self) -> None:
+        self.unload()
+        while self._offered:
+            self.destroy_lifecycle_publisher(self._offered.pop())
+
+    @contextmanager
+    def _refusing_wrong_qos(self, topic: str) -> Iterator[None]:
+        """QosRefused for what rclpy and the middleware raise over an override: a typing error is no fault of ours."""
+        try:
+            yield
+        except (RuntimeError, ParameterException) as error:
+            prefix = f"qos_overrides.{self.resolve_topic_name(topic)}"
+            given = ", ".join(f"{name} {found.value}" for name, found in self.get_parameters_by_prefix(prefix).items())
+            raise QosRefused(
+                f"{topic}: {error}; correct {prefix}.* ({given or 'none'}) and start the node again"
+            ) from error
 
     def _wake_frames(self) -> None:
         if self.frames_executor is not None:
@@ -257,7 +293,7 @@ class StreamNode(LifecycleNode):
                 self.change(change)
                 self.settings = change.settings
         except REFUSALS as error:
-            self.vitals.last_refusal = str(error)
+            self.statistics.last_refusal = str(error)
             return SetParametersResult(successful=False, reason=str(error))
         except Exception as error:
             self.log_fault(error)
@@ -270,10 +306,9 @@ class StreamNode(LifecycleNode):
         if not self.context.ok():
             return
         reason = str(error) if isinstance(error, REFUSALS) else _with_traceback(error)
-        self.vitals.last_refusal = f"cannot {transition}: {error}"
-        self.get_logger().error(
-            f"cannot {transition}: {reason} (then: ros2 lifecycle set {self.get_fully_qualified_name()} {transition})"
-        )
+        self.statistics.last_refusal = f"cannot {transition}: {error}"
+        then = f" (then: ros2 lifecycle set {self.get_fully_qualified_name()} {transition})"
+        self.get_logger().error(f"cannot {transition}: {reason}{'' if isinstance(error, QosRefused) else then}")
 
 
 class Stream:
@@ -296,7 +331,7 @@ class Stream:
         self._mailbox = LiveMailbox(capacity=None)
 
         def counted(message: Any) -> None:
-            node.vitals.took()
+            node.statistics.received()
             work(message)
 
         self._worker = Worker(self._mailbox, counted, node.stream_failed, f"{node.get_name()} {topic}", begin)
@@ -306,7 +341,7 @@ class Stream:
 
     def open(self) -> None:
         """Subscribe. Not done in the constructor, so that the stream's owner has it when the first message comes."""
-        self._node.vitals.replaced = lambda: self.replaced
+        self._node.statistics.replaced = lambda: self.replaced
         self._subscription = self._subscribe()
         self._mailbox.limit(_capacity(self._qos))  # now that the overrides are written into it
 
@@ -336,18 +371,16 @@ def result_qos(depth: int = 10) -> QoSProfile:
     return QoSProfile(history=QoSHistoryPolicy.KEEP_LAST, depth=depth, reliability=QoSReliabilityPolicy.RELIABLE)
 
 
+def latched_qos() -> QoSProfile:
+    """For what is true until it is said otherwise: whoever subscribes later gets the last message."""
+    qos = result_qos(depth=1)
+    qos.durability = QoSDurabilityPolicy.TRANSIENT_LOCAL
+    return qos
+
+
 def emotion_qos() -> QoSProfile:
     """For `emotion`: reliable, and deep enough for a crowd, as an image's answers come in a burst, a message a face."""
     return result_qos(depth=CROWD)
-
-
-@contextmanager
-def _refusing_wrong_qos(topic: str) -> Iterator[None]:
-    """ParameterRefused for what rclpy and the middleware raise over an override: a typing error is no fault of ours."""
-    try:
-        yield
-    except (RuntimeError, ParameterException) as error:
-        raise ParameterRefused(f"{topic}: {error}; look at the parameters qos_overrides.*") from error
 
 
 def _capacity(qos: QoSProfile) -> Optional[int]:

@@ -9,7 +9,7 @@ from siamese_emotion_ros.nodes.lifecycle import StreamNode
 from siamese_emotion_ros.nodes.stream import Mailbox, Worker
 
 
-class Heard(NamedTuple):
+class TopicHandler(NamedTuple):
     """A topic, and what is done with each of its messages."""
 
     message_type: type
@@ -21,7 +21,7 @@ class Heard(NamedTuple):
 class Listener:
     """Subscriptions of a node whose messages wait together, at most `waiting` of them, for one thread."""
 
-    def __init__(self, node: StreamNode, waiting: int, topics: Sequence[Heard]) -> None:
+    def __init__(self, node: StreamNode, waiting: int, topics: Sequence[TopicHandler]) -> None:
         self._node = node
         self._mailbox = Mailbox(waiting)
         self._worker = Worker(self._mailbox, _work_on, node.stream_failed, node.get_name())

@@ -37,8 +37,8 @@ class Spec:
     default: bool, int, float, str or a list of str, or a function that gives it. low, high: both ends allowed.
     choices: the only values allowed. changes: ANY_TIME, UNCONFIGURED or START. check: raises ValueError with the
     reason for a value that the range and choices cannot describe. shown: the default as documentation prints it.
-    folder: for a text that names a file, the parameter with the folder or folders that the file has to lie in, unless
-    it is the one of the start, which whoever started the node chose. names_file: which texts name one.
+    folder: for a text that names a file, the parameter with the folder or folders that the file has to lie in; the
+    start-up value, which whoever started the node chose, is always allowed. names_file: which texts name one.
     """
 
     name: str

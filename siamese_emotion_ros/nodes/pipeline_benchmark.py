@@ -14,12 +14,11 @@ from typing import Any, Dict, List, Optional
 import cv2
 import numpy as np
 import rclpy
-import yaml
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 
 from siamese_emotion_ros.msg import EmotionStamped
-from siamese_emotion_ros.nodes.children import Child, ChildError
+from siamese_emotion_ros.nodes.children import STARTUP_LIMIT, Child, ChildError, check_all, start_node
 from siamese_emotion_ros.nodes.conversions import nanoseconds
 from siamese_emotion_ros.nodes.lifecycle import make_room_for_images, result_qos
 
@@ -27,9 +26,6 @@ WIDTH, HEIGHT = 640, 480
 
 #: The first frames find cold caches and an idle processor; they are sent and not counted [s].
 WARM_UP = 2.0
-
-#: Importing torch on a busy machine takes its time; beyond this something is wrong [s].
-STARTUP_LIMIT = 120.0
 
 
 class Listener(Node):
@@ -78,10 +74,8 @@ def measure(picture: np.ndarray, fps: float, seconds: float, device: str) -> Dic
                 ("emotion_pipeline", ["--no-overlay"], {"device": device}),
                 ("image_source", [], {"source": str(frame), "loop": True, "rate": fps, "wait_for_subscribers": 1}),
             ):
-                file = Path(scratch) / f"{name}.yaml"
-                file.write_text(yaml.safe_dump({"/**": {"ros__parameters": parameters}}), encoding="utf-8")
-                arguments = [*arguments, "--ros-args", "-r", f"__ns:={namespace}", "--params-file", str(file)]
-                children.append(Child(name, arguments, Path(scratch) / f"{name}.log"))
+                in_namespace = ["-r", f"__ns:={namespace}"]
+                children.append(start_node(name, parameters, Path(scratch), arguments, in_namespace))
             _wait_for_the_first_answer(listener, children)
             time.sleep(WARM_UP)
             listener.latencies_ms.clear()
@@ -108,11 +102,7 @@ def measure(picture: np.ndarray, fps: float, seconds: float, device: str) -> Dic
 def _wait_for_the_first_answer(listener: Listener, children: List[Child]) -> None:
     deadline = time.monotonic() + STARTUP_LIMIT
     while not listener.latencies_ms:
-        for child in children:
-            child.check()
-        if time.monotonic() > deadline:
-            complaints = "\n".join(child.complaints() for child in children)
-            raise ChildError(f"no emotion within {STARTUP_LIMIT:.0f} s: is there a face in the picture?\n{complaints}")
+        check_all(children, deadline, f"no emotion within {STARTUP_LIMIT:.0f} s: is there a face in the picture?")
         time.sleep(0.05)
 
 
@@ -129,7 +119,7 @@ def main(args: Optional[List[str]] = None) -> int:
     parser.add_argument("--image", required=True, help="picture with one face")
     parser.add_argument("--fps", type=float, default=30.0, help="frames a second (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=60.0, help="how long (default: %(default)s)")
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:<number>")
     options = parser.parse_args(args)
     picture = cv2.imread(options.image)
     if picture is None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 import threading
 from typing import Any, Optional
 
-from rclpy.qos import QoSDurabilityPolicy, QoSProfile, QoSReliabilityPolicy
 from std_msgs.msg import Bool
 
-from siamese_emotion_ros.nodes.lifecycle import StreamNode
+from siamese_emotion_ros.nodes.lifecycle import StreamNode, latched_qos
 from siamese_emotion_ros.nodes.parameters import ParameterTable, Spec
 
 WAIT_FOR_SUBSCRIBERS = Spec(
@@ -55,9 +54,7 @@ class PlayerNode(StreamNode):
     def load(self, settings: Any) -> None:
         """Offer `~/ended`."""
         # Not a lifecycle publisher: whether all has been played is worth knowing in every state.
-        self._ended = self.create_publisher(Bool, "~/ended", QoSProfile(
-            depth=1, reliability=QoSReliabilityPolicy.RELIABLE, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL
-        ))
+        self._ended = self.create_publisher(Bool, "~/ended", latched_qos())
 
     def start(self) -> None:
         """Begin to play; after a deactivation it goes on where it was."""
@@ -75,9 +72,7 @@ class PlayerNode(StreamNode):
 
     def unload(self) -> None:
         """Take the topics away."""
-        if self.images is not None:
-            self.destroy_lifecycle_publisher(self.images)
-            self.images = None
+        self.images = None
         if self._ended is not None:
             self.destroy_publisher(self._ended)
             self._ended = None
@@ -88,19 +83,19 @@ class PlayerNode(StreamNode):
         try:
             awaited = self._awaited()
             while awaited:
-                self.vitals.excuse = awaited
+                self.statistics.idle_reason = awaited
                 if self.stopping.wait(0.02):
                     return
                 awaited = self._awaited()
             if self.settings.wait_for_emotions and self.stopping.wait(SETTLING):
                 return
-            self.vitals.excuse = ""
+            self.statistics.idle_reason = ""
             self.play()
             if not self.stopping.is_set():
-                self.vitals.excuse = f"{self.playing} has ended"
+                self.statistics.idle_reason = f"{self.playing} has ended"
                 self._ended.publish(Bool(data=True))
         except Exception as error:
-            self.vitals.trouble = f"{self.playing} cannot be read: {error}"
+            self.statistics.fault = f"{self.playing} cannot be read: {error}"
             self.stream_failed(error)
 
     def _awaited(self) -> str:

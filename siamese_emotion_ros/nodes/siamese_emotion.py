@@ -4,13 +4,14 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
+import numpy as np
 import torch
 
 from siamese_emotion_ros.faces.continuity import Continuity
-from siamese_emotion_ros.faces.image_messages import image_from_message
-from siamese_emotion_ros.msg import EmotionStamped, FaceCropArray
+from siamese_emotion_ros.faces.image_messages import ImageError, image_from_message
+from siamese_emotion_ros.msg import EmotionStamped, FaceCrop, FaceCropArray
 from siamese_emotion_ros.nodes.collection import CropCollector
 from siamese_emotion_ros.nodes.conversions import duration_message, emotion_message, nanoseconds
 from siamese_emotion_ros.nodes.enrolment import EnrolmentServices
@@ -76,7 +77,8 @@ class SiameseEmotion(StreamNode):
         #: Time jumped back, and what is remembered of people is still to be forgotten.
         self._strangers = False
         super().__init__(PARAMETERS, **kwargs)
-        self._crops = CropCollector()
+        self._inactive = f"the node is not active: ros2 lifecycle set {self.get_fully_qualified_name()} activate"
+        self._crops = CropCollector(self._inactive)
         self._enrolment = EnrolmentServices(self, self._crops)
 
     def load(self, settings: Any) -> None:
@@ -98,16 +100,13 @@ class SiameseEmotion(StreamNode):
 
     def stop(self) -> None:
         """Answer the frame in work and no more."""
-        self._crops.close("no frames come: the node is not active")
+        self._crops.close(self._inactive)
         if self._faces is not None:
             self._faces.stop()
             self._faces = None
 
     def unload(self) -> None:
         """Free model and gallery."""
-        if self._publisher is not None:
-            self.destroy_lifecycle_publisher(self._publisher)
-            self._publisher = None
         with self._swapping:
             self._warn_of_what_is_gone(self._snapshot)
             self._snapshot = None
@@ -139,6 +138,8 @@ class SiameseEmotion(StreamNode):
         """What answers now; ValueError while the node is unconfigured."""
         snapshot = self._snapshot
         if snapshot is None or self.settings is None:
+            if self.statistics.state == "finalized":
+                raise ValueError("the node has been shut down for good: start it again")
             raise ValueError(
                 f"the node has no gallery: configure it first (ros2 lifecycle set {self.get_fully_qualified_name()} "
                 "configure)"
@@ -176,23 +177,34 @@ class SiameseEmotion(StreamNode):
         """One batch for all faces of a frame, by one snapshot."""
         broken = self._continuity.broken(nanoseconds(faces.header.stamp))
         if broken is not None:
-            self.tell(f"{broken}: every face is a new one")
+            self.log_throttled(f"{broken}: every face is a new one")
             self._strangers = True
         snapshot = self._among_strangers() if self._strangers else self._snapshot
         if not faces.faces:
             return
-        recognitions = snapshot.recognize(
-            [face.face_id for face in faces.faces], [image_from_message(face.crop) for face in faces.faces]
-        )
+        readable, crops = self._readable(faces)
+        recognitions = snapshot.recognize([face.face_id for face in readable], crops)
         stamp = nanoseconds(faces.header.stamp)
-        for face, recognition in zip(faces.faces, recognitions):
+        for face, recognition in zip(readable, recognitions):
             message = emotion_message(faces, face, recognition, snapshot.recognizer.classes, snapshot.ids)
             message.personal_offset = snapshot.neutrals.distance(face.face_id)
             latency = self.get_clock().now().nanoseconds - stamp
             message.latency = duration_message(latency)
             self._publisher.publish(message)
-            self.vitals.gave(latency)
-        self._crops.offer(faces, image_from_message)
+            self.statistics.published(latency)
+        self._crops.offer(readable, crops, alone=len(faces.faces) == 1)
+
+    def _readable(self, faces: FaceCropArray) -> Tuple[List[FaceCrop], List[np.ndarray]]:
+        """The faces whose crops can be read, and those; of each of the others a line in the log."""
+        readable, crops = [], []
+        for face in faces.faces:
+            try:
+                crops.append(image_from_message(face.crop))
+            except ImageError as error:
+                self.stream_failed(ImageError(f"the crop of face {face.face_id}: {error}"))
+            else:
+                readable.append(face)
+        return readable, crops
 
     def _among_strangers(self) -> Snapshot:
         """The present snapshot without what it remembers of people; a frame does not wait for a swap to keep it so."""

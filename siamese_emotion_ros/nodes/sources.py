@@ -165,7 +165,9 @@ def open_source(source: str, rate: float = 0.0) -> Source:
             raise SourceError(f"{path}: no images in this folder: expected files with {', '.join(IMAGE_SUFFIXES)}")
         return Stills(files)
     if not path.is_file():
-        raise SourceError(f"{path}: no such file or folder: give a webcam (0), a video, an image or a folder of images")
+        raise SourceError(
+            f"{path}: no such file or folder: give a webcam (0), a video, an image, a folder of images or a recording"
+        )
     if path.suffix.lower() in IMAGE_SUFFIXES:
         if cv2.imread(str(path), cv2.IMREAD_COLOR) is None:
             raise SourceError(f"{path}: not an image that OpenCV can read")

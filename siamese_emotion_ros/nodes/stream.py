@@ -53,11 +53,6 @@ class Mailbox:
             self._items.clear()
             self._changed.notify_all()
 
-    @property
-    def closed(self) -> bool:
-        """True after close()."""
-        return self._closed
-
 
 class LiveMailbox(Mailbox):
     """A mailbox that bridges a moment in which the reader is held up, and hands a reader that is too slow the newest.
@@ -127,10 +122,7 @@ class Worker:
     def _run(self) -> None:
         if self._begin is not None:
             self._begin()
-        while not self._mailbox.closed:
-            item = self._mailbox.take()
-            if item is None:
-                continue
+        for item in iter(self._mailbox.take, None):
             try:
                 self._work(item)
             except Exception as error:  # whatever it is, the next frame deserves its answer

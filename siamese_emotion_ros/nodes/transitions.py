@@ -9,10 +9,7 @@ from lifecycle_msgs.srv import ChangeState, GetState
 from rclpy.client import Client
 from rclpy.node import Node
 
-from siamese_emotion_ros.nodes.children import Child, ChildError
-
-#: Importing torch on a busy machine takes its time; beyond this something is wrong [s].
-STARTUP_LIMIT = 180.0
+from siamese_emotion_ros.nodes.children import STARTUP_LIMIT, Child, ChildError, check_all
 
 #: A transition that is not answered within this is looked after: it takes long, or its answer was lost [s].
 ANSWER_PATIENCE = 5.0
@@ -42,11 +39,11 @@ def take_through(
 
     def ask(client: Client, request: Any) -> Any:
         while not client.wait_for_service(timeout_sec=0.2):
-            _check(children, deadline, f"{name} does not appear")
+            check_all(children, deadline, f"{name} does not appear after {STARTUP_LIMIT:.0f} s")
         future = client.call_async(request)
         end = time.monotonic() + patience
         while not future.done() and time.monotonic() < end:
-            _check(children, deadline, f"{name} does not answer")
+            check_all(children, deadline, f"{name} does not answer after {STARTUP_LIMIT:.0f} s")
             time.sleep(0.02)
         return future.result() if future.done() else None
 
@@ -67,11 +64,3 @@ def take_through(
         time.sleep(0.2)  # its log line may be a moment later than its answer
         complaints = [child.complaints() for child in children]
         raise ChildError("\n".join([text for text in complaints if f"[{name}]" in text] or complaints))
-
-
-def _check(children: Sequence[Child], deadline: float, complaint: str) -> None:
-    for child in children:
-        child.check()
-    if time.monotonic() > deadline:
-        complaints = "\n".join(child.complaints() for child in children)
-        raise ChildError(f"{complaint} after {STARTUP_LIMIT:.0f} s:\n{complaints}")

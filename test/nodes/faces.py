@@ -24,11 +24,12 @@ def of(stamp, crops=CROPS[:1], first_id=1, score=0.5):
     return array
 
 
-def answers(graph, emotions, publisher, array):
-    """The emotions that one array of faces is answered with."""
+def answers(graph, emotions, publisher, array, count=None):
+    """The emotions that one array of faces is answered with, one for each face or `count`."""
     before = len(emotions)
     publisher.publish(array)
-    graph.until(lambda: len(emotions) >= before + len(array.faces), "an answer")
+    wanted = before + (len(array.faces) if count is None else count)
+    graph.until(lambda: len(emotions) >= wanted, "an answer")
     return emotions[before:]
 
 

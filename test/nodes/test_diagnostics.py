@@ -9,7 +9,7 @@ from std_msgs.msg import Header
 from siamese_emotion_ros.nodes import image_source
 from siamese_emotion_ros.nodes.bag_player import BagPlayer
 from siamese_emotion_ros.nodes.conversions import image_message
-from siamese_emotion_ros.nodes.diagnostics import LONELY, SILENCE, Vitals
+from siamese_emotion_ros.nodes.diagnostics import LONELY, SILENCE, StreamStatistics
 from siamese_emotion_ros.nodes.emotion_evaluator import EmotionEvaluator
 from siamese_emotion_ros.nodes.emotion_overlay import EmotionOverlay
 from siamese_emotion_ros.nodes.face_crop import FaceCrop
@@ -23,32 +23,47 @@ OK, WARN, ERROR, STALE = (
 
 
 class Stage:
-    """An active node's vitals, with a clock of our own."""
+    """An active node's statistics, with a clock of our own."""
 
     def __init__(self):
         self.now = 100.0
-        self.vitals = Vitals(lambda: self.now)
-        self.vitals.state = "active"
+        self.statistics = StreamStatistics(lambda: self.now)
+        self.statistics.state = "active"
         self.replaced = 0
-        self.vitals.replaced = lambda: self.replaced
+        self.statistics.replaced = lambda: self.replaced
 
     def second(self, images=10, latency_ms=20, face=True, replaced=0):
         """One second of images, and the report at its end."""
         for _ in range(images):
             self.now += 1.0 / images
-            self.vitals.took()
+            self.statistics.received()
             if face:
-                self.vitals.saw_face()
-            self.vitals.gave(latency_ms * 1_000_000)
+                self.statistics.saw_face()
+            self.statistics.published(latency_ms * 1_000_000)
         if not images:
             self.now += 1.0
         self.replaced += replaced
-        return self.vitals.report(faces_expected=True)
+        return self.statistics.report(faces_expected=True)
 
 
 @pytest.fixture
 def stage():
     return Stage()
+
+
+def test_a_node_that_refuses_what_it_gets_is_in_error_and_says_why(stage):
+    stage.second()
+    for _ in range(20):
+        for _ in range(10):
+            stage.statistics.received()
+            stage.statistics.refused("unknown encoding '64FC1'")
+        report = stage.second(images=0)
+    assert report.level == ERROR and report.message.endswith("messages refused, the last: unknown encoding '64FC1'")
+    assert report.values["messages refused"] == "200"
+    assert report.values["last refusal"] == "unknown encoding '64FC1'"
+    for _ in range(12):
+        report = stage.second()
+    assert report.level == OK
 
 
 def test_a_node_that_works_is_ok_and_says_its_rates_and_latency(stage):
@@ -63,8 +78,8 @@ def test_a_node_that_works_is_ok_and_says_its_rates_and_latency(stage):
 
 @pytest.mark.parametrize("state", ["unconfigured", "inactive", "finalized"])
 def test_a_node_that_is_not_active_is_stale(stage, state):
-    stage.vitals.state = state
-    stage.vitals.trouble = "the camera is gone"
+    stage.statistics.state = state
+    stage.statistics.fault = "the camera is gone"
     assert stage.second()[:2] == (STALE, state)
 
 
@@ -76,16 +91,16 @@ def test_silence_is_an_error_until_something_comes(stage):
 
 
 def test_silence_with_an_excuse_is_well(stage):
-    stage.vitals.excuse = "clip.mp4 has ended"
+    stage.statistics.idle_reason = "clip.mp4 has ended"
     assert stage.second()[:2] == (OK, "working")
     stage.now += 10 * SILENCE
     assert stage.second(images=0)[:2] == (OK, "clip.mp4 has ended")
 
 
 def test_a_lost_source_is_an_error_until_it_is_back(stage):
-    stage.vitals.trouble = "webcam 0 gives no more frames"
+    stage.statistics.fault = "webcam 0 gives no more frames"
     assert stage.second()[:2] == (ERROR, "webcam 0 gives no more frames")
-    stage.vitals.trouble = ""
+    stage.statistics.fault = ""
     assert stage.second().level == OK
 
 
@@ -101,7 +116,7 @@ def test_long_without_a_face_is_a_warning_where_faces_are_expected(stage):
     for _ in range(int(LONELY) + 1):
         report = stage.second(face=False)
     assert report.level == WARN and "no face for" in report.message
-    assert stage.vitals.report(faces_expected=False).level == OK
+    assert stage.statistics.report(faces_expected=False).level == OK
     assert stage.second().level == OK
 
 
@@ -117,9 +132,9 @@ def test_stamps_ahead_of_the_clock_are_as_well(stage):
 
 def test_an_activation_forgets_what_was_before(stage):
     stage.second(replaced=50)
-    stage.vitals.trouble = "gone"
+    stage.statistics.fault = "gone"
     stage.replaced = 0
-    stage.vitals.begin()
+    stage.statistics.begin()
     report = stage.second()
     assert (report.level, report.values["rate in [1/s]"]) == (OK, "10.0")
 
@@ -209,20 +224,20 @@ def test_a_source_that_has_ended_is_well(graph, heard, tmp_path, portrait):
 
 def test_an_overlay_that_nobody_watches_is_well(graph, heard):
     node = graph.start(EmotionOverlay)
-    graph.until(lambda: heard(node) and heard(node)[-1][1] == "nobody watches", "its excuse")
+    graph.until(lambda: heard(node) and heard(node)[-1][1] == "nobody watches", "its reason")
     assert heard(node)[-1][0] == OK
 
 
 def test_an_evaluator_is_well_while_nobody_is_in_view(graph, heard):
     node = graph.start(EmotionEvaluator)
-    graph.until(lambda: heard(node) and "nobody is in view" in heard(node)[-1][1], "its excuse")
+    graph.until(lambda: heard(node) and "nobody is in view" in heard(node)[-1][1], "its reason")
     assert heard(node)[-1][0] == OK
 
 
 def test_a_player_says_what_it_plays(graph, heard, bag_making, tmp_path, portrait):
     path = bag_making.pictures_bag(tmp_path / "bag", [portrait] * 2)
     node = graph.start(BagPlayer, bag=str(path), wait_for_subscribers=1)
-    graph.until(lambda: heard(node) and "waiting for 1 subscriber" in heard(node)[-1][1], "its excuse")
+    graph.until(lambda: heard(node) and "waiting for 1 subscriber" in heard(node)[-1][1], "its reason")
     assert heard(node)[-1][0] == OK and heard(node)[-1][2]["bag"] == str(path)
 
 

@@ -60,7 +60,7 @@ def test_a_wrong_qos_override_is_told_and_leaves_nothing_behind(graph, log):
     graph.listen(Image, "image_overlay")
     graph.until(lambda: log, "a line about it")
     assert "mostly" in log[0][1] and "\n" not in log[0][1]
-    assert "mostly" in node.vitals.report().message
+    assert "mostly" in node.statistics.report().message
     assert graph.transition(node, "deactivate")
     assert not [thread for thread in threading.enumerate() if thread.name == node.get_name()]
     assert not list(node.subscriptions)
@@ -137,7 +137,7 @@ def test_emotions_may_come_as_many_images_later_as_memory_holds(graph, overlay, 
 
     late(1, 3 * IMAGES_WAITING)
     graph.until(lambda: watcher, "the first of them")
-    assert watcher[0].header.stamp.sec == 1 and overlay.vitals.report().values["messages replaced by newer"] == "0"
+    assert watcher[0].header.stamp.sec == 1 and overlay.statistics.report().values["messages replaced by newer"] == "0"
 
 
 def test_images_given_up_are_told_and_none_is_kept_when_nobody_watches(graph, log, monkeypatch, overlay, publishers):
@@ -147,7 +147,7 @@ def test_images_given_up_are_told_and_none_is_kept_when_nobody_watches(graph, lo
         publishers["image"].publish(image_message(header(stamp), PICTURE))
         time.sleep(0.01)
     graph.until(lambda: any("more than 15 images later" in text for _, text in log), "a line about it")
-    graph.until(lambda: overlay.vitals.report().values["messages replaced by newer"] == "3", "the count")
+    graph.until(lambda: overlay.statistics.report().values["messages replaced by newer"] == "3", "the count")
     assert overlay._pairing.waiting == IMAGES_WAITING
     graph.node.destroy_subscription(subscription)
     graph.until(lambda: not overlay._pairing.waiting, "the images to be let go")
@@ -182,7 +182,7 @@ def test_an_overlay_that_is_too_slow_says_so(graph, monkeypatch, overlay, publis
     assert drawing.wait(30)
     try:
         stamp = 1
-        while stamp < 1000 and overlay.vitals.report().values["messages replaced by newer"] == "0":
+        while stamp < 1000 and overlay.statistics.report().values["messages replaced by newer"] == "0":
             stamp += 1
             publishers["faces"].publish(faces(stamp))
             time.sleep(0.002)

@@ -129,6 +129,15 @@ def test_a_face_keeps_its_id_through_five_missed_frames_and_time_that_jumps_back
     graph.until(lambda: any("time jumped back" in text for _, text in log), "a line about it")
 
 
+def test_an_image_that_is_refused_costs_nobody_their_id(graph, log, portrait):
+    camera = Camera(graph)
+    face = image_message(Header(), portrait)
+    assert camera.answer(face, 10).faces[0].face_id == 1
+    camera.show(Image(encoding="bgr8"), 0)
+    graph.until(lambda: any("expected at least one pixel" in text for _, text in log), "a line about it")
+    assert camera.answer(face, 11).faces[0].face_id == 1
+
+
 def test_whoever_is_there_after_a_pause_has_another_id(graph, log, portrait):
     camera = Camera(graph)
     face = image_message(Header(), portrait)
@@ -237,6 +246,7 @@ def test_a_wrong_qos_override_is_refused_in_one_line(graph, log, policy, value, 
     graph.until(lambda: any("cannot" in text for _, text in log), "a refusal")
     text = next(text for _, text in log if "cannot" in text)
     assert f"cannot {transition}: {topic}: " in text and value in text and "\n" not in text
+    assert text.endswith(f"{side}.{policy} {value}) and start the node again"), "it cannot be set while it runs"
     assert graph.state(node) == state
 
 

@@ -101,7 +101,8 @@ def test_the_first_image_waits_for_subscribers(graph, folder):
 @pytest.mark.parametrize("name", ["siamese_emotion", "renamed"])
 def test_the_first_image_waits_for_siamese_emotion_whatever_its_name(graph, folder, play, name):
     images, ended, node = play(folder, wait_for_emotions=True)
-    graph.until(lambda: node.vitals.excuse.startswith("waiting for siamese_emotion to listen to /"), "its excuse")
+    waiting = "waiting for siamese_emotion to listen to /"
+    graph.until(lambda: node.statistics.idle_reason.startswith(waiting), "its reason")
     graph.listen(FaceCropArray, "faces")
     graph.until(lambda: graph.node.count_subscribers(graph.topic("faces")), "another who listens")
     assert not images

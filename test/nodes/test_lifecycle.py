@@ -85,9 +85,9 @@ def test_a_node_that_is_destroyed_while_it_works_ends_its_threads(working, capfd
     executor = SingleThreadedExecutor(context=context)
     executor.add_node(node)
     end = time.monotonic() + 30
-    while node.vitals.state != "active" and time.monotonic() < end:
+    while node.statistics.state != "active" and time.monotonic() < end:
         executor.spin_once(timeout_sec=0.1)
-    assert node.vitals.state == "active"
+    assert node.statistics.state == "active"
     executor.remove_node(node)
     node.destroy_node()
     assert not set(threading.enumerate()) - before

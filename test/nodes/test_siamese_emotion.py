@@ -71,6 +71,15 @@ def test_a_bad_crop_costs_one_line_and_the_next_frame_is_answered(graph, log, st
     graph.until(lambda: any("7 bytes of data" in text for _, text in log), "a line about it")
 
 
+def test_beside_a_bad_crop_the_other_faces_are_answered(graph, log, start, faces):
+    _, publisher, emotions = start()
+    array = faces.of(1, faces.CROPS)
+    array.faces[1].crop.step += 1
+    got = faces.answers(graph, emotions, publisher, array, count=2)
+    assert [(message.face_id, message.face_count) for message in got] == [(1, 3), (3, 3)]
+    graph.until(lambda: any("the crop of face 2: " in text for _, text in log), "a line about it")
+
+
 def test_latency_is_from_the_images_stamp_to_now(graph, start, faces):
     node, publisher, emotions = start(use_sim_time=True)
     ticks = graph.publisher(Clock, "/clock")
