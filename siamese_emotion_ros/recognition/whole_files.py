@@ -1,6 +1,7 @@
 """Writing a whole file or nothing, whatever ends the process or the power in between."""
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import re
@@ -20,8 +21,11 @@ def write_atomically(path: PathLike, content: bytes) -> None:
     """Write a whole file or nothing: a temporary file beside it, flushed to the disk, then renamed over it.
 
     When this returns the disk has the file and its name. What writers that were killed have left in the folder goes.
+    OSError where that cannot be had, and for a target that is no regular file, such as /dev/null: it would be replaced.
     """
     target = Path(path)
+    if target.exists() and not target.is_file():
+        raise FileExistsError(errno.EEXIST, "is there and no regular file", str(target))
     target.parent.mkdir(parents=True, exist_ok=True)
     remove_unfinished(target.parent)
     handle, temporary = _locked_file(target)

@@ -79,6 +79,14 @@ def test_files_of_other_names_and_things_that_are_no_files_are_left_alone(tmp_pa
     assert elsewhere.read_text() == "mine"
 
 
+def test_what_is_no_regular_file_is_not_replaced(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(FileExistsError, match="no regular file"):
+        write_atomically(pipe, b"whole")
+    assert pipe.is_fifo() and len(list(tmp_path.iterdir())) == 1
+
+
 def test_a_temporary_file_that_is_taken_for_a_dead_writers_is_replaced_by_another(tmp_path, monkeypatch):
     """In the moment between its making and its lock another writer may remove it."""
     import fcntl
