@@ -13,6 +13,7 @@ from siamese_emotion_ros.recognition.embedding import Progress, embed_faces
 from siamese_emotion_ros.recognition.gallery import Gallery
 from siamese_emotion_ros.recognition.model import EmbeddingModel
 from siamese_emotion_ros.recognition.neighbors import NearestAnchors
+from siamese_emotion_ros.recognition.preprocessing import Faces, resize, to_gray
 
 #: Two embeddings are of the same picture when they are so near, as a share of their mean length. float16 storage moves
 #: the default network's by 0.0003. gallery_check's SAME_EMBEDDING is too wide: a third of a clip's neighbouring frames
@@ -62,15 +63,20 @@ def without_queries(anchors: FaceSet, queries: FaceSet) -> Tuple[FaceSet, int]:
     return anchors.select(kept), int((~kept).sum())
 
 
-def queries_among_anchors(gallery: Gallery, embeddings: np.ndarray) -> int:
-    """How many of the queries, embedded float32 [M, D], are anchors: the gallery was built from what it is asked about.
+def queries_among_anchors(gallery: Gallery, faces: Faces, embeddings: np.ndarray) -> int:
+    """How many of the queries are anchors: the gallery was built from what it is asked about.
 
-    Compared by embedding and not by name: files of other folders may have the names of anchors, and a prototype has
-    the name of no face.
+    `faces` are the queries' M pictures, `embeddings` float32 [M, D] what the gallery's model makes of them. Compared by
+    embedding and not by name: files of other folders may have the names of anchors, and a prototype has the name of no
+    face. A gallery with images has embedded those, which are of another size than the pictures: then they are compared.
     """
     anchors = NearestAnchors(gallery.embeddings, gallery.labels, len(gallery.classes))
     nearest = anchors.query(embeddings, 1)[0][:, 0]
-    return int((nearest <= SAME_FACE * np.linalg.norm(gallery.embeddings, axis=1).mean()).sum())
+    is_anchor = nearest <= SAME_FACE * np.linalg.norm(gallery.embeddings, axis=1).mean()
+    if gallery.images is not None:
+        kept, side = {image.tobytes() for image in gallery.images}, gallery.images.shape[1]
+        is_anchor |= np.array([resize(to_gray(face), side).tobytes() in kept for face in faces], bool)
+    return int(is_anchor.sum())
 
 
 def anchors_notice(among: int, faces: int) -> str:
@@ -83,6 +89,6 @@ def anchors_notice(among: int, faces: int) -> str:
 
 def warn_of_anchors(model: EmbeddingModel, gallery: Gallery, queries: FaceSet) -> None:
     """Warn LeakWarning where some of the queries are anchors of the gallery that is asked about them."""
-    among = queries_among_anchors(gallery, embed_faces(model, list(queries.faces)))
+    among = queries_among_anchors(gallery, queries.faces, embed_faces(model, list(queries.faces)))
     if among:
         warnings.warn(anchors_notice(among, len(queries)), LeakWarning, stacklevel=3)

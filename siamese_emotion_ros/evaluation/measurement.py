@@ -91,7 +91,7 @@ def measure(
         anchors=len(gallery),
         k=gallery.k if settings.k is None else settings.k,
         threshold=optional_float(answers.threshold),
-        queries_among_anchors=queries_among_anchors(gallery, embeddings[place[OWN]]),
+        queries_among_anchors=queries_among_anchors(gallery, own.faces, embeddings[place[OWN]]),
         verification=verification(embeddings[place[OWN]], own.labels, pairs, seed),
         head=None if by_head is None else described(by_head, OWN)[1],
         label_columns={

@@ -20,6 +20,7 @@ from siamese_emotion_ros.evaluation.measurement import measure
 from siamese_emotion_ros.evaluation.mistakes import worst_mistakes
 from siamese_emotion_ros.recognition.artifacts import HEAD_BIAS, HEAD_WEIGHT, StoredModel
 from siamese_emotion_ros.recognition.embedding import embed_faces
+from siamese_emotion_ros.recognition.gallery import build_gallery
 from siamese_emotion_ros.recognition.model import EmbeddingModel
 from siamese_emotion_ros.recognition.recognizer import Recognizer, Settings
 
@@ -181,6 +182,16 @@ def test_a_face_of_another_emotion_counts_where_the_voters_make_it_one_that_is_a
     assert figures["label_columns"]["ferplus_majority"]["n"] == 6
 
 
+def test_queries_are_found_among_the_images_of_a_gallery_of_another_size(make_faces, model, anchors):
+    size = anchors.faces[0].shape[0] // 2
+    small = build_gallery(
+        model, anchors.faces, anchors.labels, anchors.classes, anchors.names, k=3, image_size=size
+    )
+    assert queries_among_anchors(small, anchors.faces, model.embed(anchors.faces)) == 24
+    others = make_faces(8, seed=9)
+    assert queries_among_anchors(small, others.faces, model.embed(others.faces)) == 0
+
+
 def test_no_face_of_the_asked_emotions_is_an_error(model, gallery, queries):
     only_sad = queries.select(queries.labels == 2)
     with pytest.raises(ValueError, match="no face is labelled anger or happiness"):
@@ -188,11 +199,11 @@ def test_no_face_of_the_asked_emotions_is_an_error(model, gallery, queries):
 
 
 def test_queries_that_are_anchors_are_counted_and_left_out(make_faces, model, anchors, gallery):
-    assert queries_among_anchors(gallery, model.embed(anchors.faces)) == 24
+    assert queries_among_anchors(gallery, anchors.faces, model.embed(anchors.faces)) == 24
     namesakes = make_faces(8, seed=9)
-    assert queries_among_anchors(gallery, model.embed(namesakes.faces)) == 0
+    assert queries_among_anchors(gallery, namesakes.faces, model.embed(namesakes.faces)) == 0
     other_names = dataclasses.replace(anchors.select(range(5)), names=tuple("abcde"))
-    assert queries_among_anchors(gallery, model.embed(other_names.faces)) == 5
+    assert queries_among_anchors(gallery, other_names.faces, model.embed(other_names.faces)) == 5
     kept, left = without_queries(anchors, other_names)
     assert left == 5
     assert kept.names == anchors.names[5:]

@@ -49,7 +49,7 @@ def embedded_queries(
         raise ValueError(f"{source.root} has no face of {', '.join(gallery.classes)} in {part}: choose another --split")
     with face_progress("embedding faces") as progress:
         embeddings = embed_faces(embedder, faces.faces, progress)
-    among = queries_among_anchors(gallery, embeddings)
+    among = queries_among_anchors(gallery, faces.faces, embeddings)
     if among:
         raise ValueError(
             f"{among} of the {len(faces)} faces are anchors of the gallery, which knows them: choose another --split"
