@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence, Tuple, Union
+from typing import Dict, Iterable, Iterator, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
@@ -105,7 +105,7 @@ def _read_table(path: Path, votes_path: Optional[Path], progress: Optional[Progr
     rows: List[int] = []
     skipped: List[Skipped] = []
     usages: List[str] = []
-    for row, (line, position) in enumerate(lines):
+    for row, (line, position) in enumerate(_without_blank_end(lines)):
         try:
             usage, label, face = _parse_row(line, order)
         except ValueError as error:
@@ -137,6 +137,18 @@ def _read_table(path: Path, votes_path: Optional[Path], progress: Optional[Progr
         return faceset
     votes = _paired_votes(votes_path, usages)[rows]
     return dataclasses.replace(faceset, votes=votes, soft_labels=ferplus_votes.soft_labels(votes, SEVEN))
+
+
+def _without_blank_end(lines: Iterable[Tuple[bytes, int]]) -> Iterator[Tuple[bytes, int]]:
+    """All but the blank lines at the end; one in between is a row that cannot be read, which FER+ has a row for."""
+    blank: List[Tuple[bytes, int]] = []
+    for line in lines:
+        if not line[0].strip():
+            blank.append(line)
+            continue
+        yield from blank
+        blank.clear()
+        yield line
 
 
 def _name(row: int) -> str:
@@ -195,7 +207,7 @@ def _paired_votes(path: Path, usages: Sequence[str]) -> np.ndarray:
 
 def _exclude(faceset: FaceSet, path: Path) -> FaceSet:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataSetError(f"{path}: cannot be read ({error}): expected one face name a line") from error
     names = {line.split("#")[0].strip() for line in lines} - {""}

@@ -36,10 +36,12 @@ def read_votes(path: Path) -> Tuple[np.ndarray, List[str]]:
         raise DataSetError(f"{path}: cannot be read ({error})") from error
     reader = csv.reader(io.StringIO(text))
     try:
-        rows = list(reader) or [[]]
+        rows = list(reader)
     except csv.Error as error:  # a stray quote makes one field of all that follows
         raise DataSetError(f"{path}: line {reader.line_num} ends no CSV ({error}). Download the file again") from error
-    header = [name.strip() for name in rows[0]]
+    while rows and not any(rows[-1]):
+        rows.pop()
+    header = [name.strip() for name in rows[0]] if rows else []
     missing = [name for name in ("Usage",) + VOTE_COLUMNS if name not in header]
     if missing:
         raise DataSetError(f"{path}: the header lacks {', '.join(missing)}: expected FER+'s fer2013new.csv")

@@ -114,6 +114,12 @@ def test_broken_row_is_skipped_and_named(row, reason, write_fer, fer_row):
     assert reason in why
 
 
+def test_blank_lines_at_the_end_are_no_rows(write_fer, fer_row):
+    faceset = load("fer2013", write_fer([fer_row(0), "", fer_row(2), "", " "]))
+    assert faceset.names == ("fer0000000", "fer0000002")
+    assert [name for name, _ in faceset.skipped] == ["fer0000001"]
+
+
 def test_nothing_readable_is_an_error_that_shows_the_first_reason(write_fer):
     with pytest.raises(DataSetError, match=r"none of 2 rows.*emotion is '9'"):
         load("fer2013", write_fer([f"9,{GOOD},Training", "3,7,Training"]))
@@ -197,6 +203,8 @@ def test_exclude_file_leaves_named_faces_out(write_fer, fer_row, tmp_path):
     faceset = load("fer2013", root, exclude_file=names)
     assert faceset.names == ("fer0000000", "fer0000002")
     assert faceset.left_out_counts() == {"named in in_private_test.txt": 2}
+    names.write_text("fer0000001\nfer0000003\n", encoding="utf-8-sig")
+    assert load("fer2013", root, exclude_file=names).names == ("fer0000000", "fer0000002")
     names.write_text("fer0000009\n")
     with pytest.raises(DataSetError, match="fer0000009"):
         load("fer2013", root, exclude_file=names)

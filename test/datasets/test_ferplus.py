@@ -146,6 +146,12 @@ def test_broken_csv_row_does_not_shift_the_votes(write_fer, fer_row, write_votes
         "fer0000000": "anger", "fer0000002": "fear"}
 
 
+def test_blank_lines_at_the_end_shift_no_votes(write_fer, fer_row, write_votes):
+    root = write_fer([fer_row(0), fer_row(2), ""])
+    write_votes([vote_row(anger=10), vote_row(fear=10), "", ""])
+    assert load("fer2013", root, labels="ferplus").votes.shape == (2, 10)
+
+
 def test_votes_may_go_on_for_a_private_test_that_the_copy_lacks(write_fer, fer_row, write_votes):
     root = write_fer([fer_row(0)])
     write_votes([vote_row(anger=10), vote_row("PrivateTest", sadness=10)])
