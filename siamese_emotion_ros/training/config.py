@@ -113,7 +113,10 @@ class SamplingConfig:
 
     scheme: str = option("balanced", "what a batch consists of", choices=SAMPLINGS)
     batch_size: int = option(180, "faces in a batch of one process", low=2, high=65536)
-    power: float = option(0.0, "class frequency: 0 = as in the data .. 1 = every class equally often", low=0, high=1)
+    power: float = option(
+        0.0, "class frequency: 0 = as in the data .. 1 = every class equally often; of tuples, that of their first "
+        "face; none for classes_by_images", low=0, high=1,
+    )
     classes_per_batch: int = option(5, "classes_by_images: classes in a batch", low=2)
     positive_share: float = option(0.5, "pairs: share of pairs of one class", low=0.0, high=1.0)
     steps_per_epoch: Optional[int] = option(None, "batches an epoch (default: each training face once)", low=1)

@@ -165,11 +165,13 @@ class ProbeLoader:
 
 
 def resized(faces: Tensor, side: int) -> Tensor:
-    """Faces [N, 1, S, S] in 0..255 as [N, 1, side, side], bicubic as the recogniser's, without aliasing."""
+    """Faces [N, 1, S, S] in 0..255 as [N, 1, side, side]; the torch twin of recognition.preprocessing.resize."""
     if faces.shape[3] == side:
         return faces
-    larger = F.interpolate(faces.float(), size=(side, side), mode="bicubic", antialias=faces.shape[3] > side)
-    return larger.clamp(0, 255)
+    faces = faces.float()
+    while faces.shape[3] >= 2 * side:
+        faces = F.interpolate(faces, size=(faces.shape[2] // 2, faces.shape[3] // 2), mode="area")
+    return F.interpolate(faces, size=(side, side), mode="bicubic").clamp(0, 255)
 
 
 def scale(faces: Tensor, scaling: str) -> Tensor:

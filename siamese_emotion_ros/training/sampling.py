@@ -62,7 +62,7 @@ class BatchSampler:
         return batches[rank :: self._world_size]
 
     def class_shares(self) -> np.ndarray:
-        """Share of each class among the faces drawn, proportional to n^(1 - power); adds up to 1."""
+        """Share of each class among the faces drawn one by one and the first of a tuple's, as n^(1 - power); sum 1."""
         counts = np.array([len(rows) for rows in self._members], float)
         weights = counts ** (1.0 - self._config.power)
         return np.asarray(weights / weights.sum())

@@ -2,16 +2,17 @@ from __future__ import annotations
 
 import dataclasses
 
+import cv2
 import numpy as np
 import pytest
 import torch
 
 from siamese_emotion_ros.datasets.face_set import FaceSet
 from siamese_emotion_ros.datasets.ferplus import VOTE_COLUMNS, soft_labels
-from siamese_emotion_ros.recognition.preprocessing import SCALINGS, preprocess
+from siamese_emotion_ros.recognition.preprocessing import SCALINGS, preprocess, resize
 from siamese_emotion_ros.training.config import ConfigError, SamplingConfig
 from siamese_emotion_ros.training.config_file import from_dict
-from siamese_emotion_ros.training.data import BatchLoader, ProbeLoader, scale
+from siamese_emotion_ros.training.data import BatchLoader, ProbeLoader, resized, scale
 from siamese_emotion_ros.training.loading import prepare
 from siamese_emotion_ros.training.sampling import BatchSampler
 
@@ -177,3 +178,13 @@ def test_probes_are_anchors_of_training_and_queries_of_validation(tiny):
         known = {face.numpy().tobytes() for face in data.faces[rows]}
         assert len(seen) == count
         assert {face.numpy().tobytes() for face in seen} <= known
+
+
+@pytest.mark.parametrize("side", [20, 24, 32, 48, 64])
+def test_faces_are_resized_as_the_recogniser_does(side):
+    noise = np.random.default_rng(0).integers(0, 256, (3, 48, 48), np.uint8)
+    smooth = np.stack([cv2.GaussianBlur(face, (0, 0), 1.0) for face in noise])
+    ours = resized(torch.from_numpy(smooth)[:, None], side)[:, 0].numpy()
+    for face, found in zip(smooth, ours):
+        # Which rounds to whole grey levels, after each halving too.
+        np.testing.assert_allclose(found, resize(face, side), atol=1.6)
