@@ -11,6 +11,7 @@ from siamese_emotion_ros.datasets.face_set import FaceSet, Skipped
 from siamese_emotion_ros.datasets.images import shrunk
 from siamese_emotion_ros.evaluation.bag_replay import Frame
 from siamese_emotion_ros.evaluation.bag_truth import Stretches, Truth
+from siamese_emotion_ros.faces.continuity import OVERTAKEN
 from siamese_emotion_ros.recognition.emotions import EIGHT
 
 #: A longer delay means that stamps and recording are of different clocks, as in a simulation [ns].
@@ -186,8 +187,13 @@ class Observations:
         return round((stamp - self.stamps[0]) / 1e9, 6)
 
     def _steps(self) -> np.ndarray:
-        """Nanoseconds between images that follow each other; jumps back, as of a recorded loop, are none."""
-        steps = np.diff(np.array(self.stamps, np.int64))
+        """Nanoseconds between images that follow each other, whatever order they were recorded in.
+
+        A jump back, as of a recorded loop, is none.
+        """
+        stamps = np.array(self.stamps, np.int64)
+        rounds = np.split(stamps, np.flatnonzero(np.diff(stamps) < -OVERTAKEN) + 1)
+        steps = np.concatenate([np.diff(np.sort(part)) for part in rounds])
         forward: np.ndarray = steps[steps > 0]
         return forward
 

@@ -10,8 +10,9 @@ from siamese_emotion_ros.recognition.gallery import Gallery
 from siamese_emotion_ros.recognition.leave_one_out import decided_by_others, nearest_others
 from siamese_emotion_ros.recognition.neighbors import NearestAnchors
 
-#: A larger gallery is judged by a seeded sample of this many anchors, each still compared with all.
-MOST_QUERIES = 2000
+#: A larger gallery is judged by a seeded sample of this many anchors, each still compared with all, and at least so
+#: many of each class.
+MOST_QUERIES, FEWEST_OF_CLASS = 2000, 50
 
 
 class ClassOfAnchors(NamedTuple):
@@ -50,10 +51,12 @@ class Judgement(NamedTuple):
 
 
 def judge_gallery(gallery: Gallery, seed: int = 0, progress: Optional[Progress] = None) -> Judgement:
-    """Ask the gallery about its own anchors, each with itself left out; about MOST_QUERIES of them at most."""
+    """Ask a gallery about its own anchors, each with itself left out; about a sample of those of a large gallery."""
     rows: np.ndarray = np.arange(len(gallery))
     if len(rows) > MOST_QUERIES:
-        rows = np.sort(np.random.default_rng(seed).permutation(len(rows))[:MOST_QUERIES])
+        order = np.random.default_rng(seed).permutation(len(rows))
+        of_each = [order[gallery.labels[order] == label][:FEWEST_OF_CLASS] for label in range(len(gallery.classes))]
+        rows = np.unique(np.concatenate([order[:MOST_QUERIES], *of_each]))
     return Judgement(rows, decided_by_others(gallery, rows, progress=progress))
 
 
@@ -106,7 +109,7 @@ def _describe_class(gallery: Gallery, label: int, rows: np.ndarray, decided: np.
     members = gallery.embeddings[gallery.labels == label].astype(np.float64)
     spread = float(np.sqrt(np.square(members - members.mean(axis=0)).sum(axis=1).mean()))
     taken_for = np.bincount(decided[gallery.labels[rows] == label], minlength=len(gallery.classes))
-    asked = max(int(taken_for.sum()), 1)
+    asked = int(taken_for.sum())
     recall = taken_for[label] / asked
     wrong = taken_for.copy()
     wrong[label] = 0

@@ -3,15 +3,15 @@ from __future__ import annotations
 
 import math
 import threading
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from pathlib import Path
-from typing import Any, Deque, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, DefaultDict, Deque, Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
 from siamese_emotion_ros.evaluation.answers import Answers
 from siamese_emotion_ros.evaluation.bag_observations import milliseconds
-from siamese_emotion_ros.evaluation.bag_truth import Intervals, Recorded, Spoken, Truth, read_intervals
+from siamese_emotion_ros.evaluation.bag_truth import Intervals, Recorded, Spoken, Stretches, Truth, read_intervals
 from siamese_emotion_ros.evaluation.measurement import describe
 from siamese_emotion_ros.faces.continuity import Continuity
 from siamese_emotion_ros.faces.geometry import Box
@@ -200,6 +200,9 @@ def _figures(known: List[Tuple[Answer, str]], classes: Tuple[str, ...]) -> Dict[
         nearest=np.where(unknown, np.float32(1), np.float32(0)),
         threshold=0.5 if unknown.any() else math.inf,
     )
-    figures = describe(answers)
+    stretches: DefaultDict[int, Stretches] = defaultdict(Stretches)
+    figures = describe(answers, tuple(
+        f"round {answer.round}, {stretches[answer.round].of(answer.face_id, label)}" for answer, label in known
+    ))
     figures["unknown_curve"] = None
     return figures

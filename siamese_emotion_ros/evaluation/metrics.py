@@ -40,8 +40,8 @@ def headline(matrix: np.ndarray) -> Dict[str, np.ndarray]:
     macro_f1             mean of 2 TP / (2 TP + FP + FN) over the classes that have faces or answers, as scikit-learn's:
                          of the others there is nothing to say, and one that is answered without faces counts 0.
     balanced_accuracy    mean recall of the classes that have faces.
-    mean_one_vs_rest     mean over the classes of (TP + TN) / n: the paper's accuracy. It always looks high:
-                         guessing among C equally frequent classes reaches 1 - 2 (C - 1) / C^2.
+    mean_one_vs_rest     mean of (TP + TN) / n over the classes that have faces or answers: the paper's accuracy. It
+                         always looks high: guessing among C equally frequent classes reaches 1 - 2 (C - 1) / C^2.
     unknown_rate         share of faces that were given no label; coverage is 1 minus it.
     accuracy_when_known  share of the faces given a label that were given their own.
     """
@@ -55,7 +55,9 @@ def headline(matrix: np.ndarray) -> Dict[str, np.ndarray]:
         "top1": _ratio(right, n),
         "macro_f1": _ratio(np.where(is_met, f1, 0.0).sum(axis=-1), is_met.sum(axis=-1)),
         "balanced_accuracy": _ratio(_ratio(counts.tp, support, empty=0.0).sum(axis=-1), (support > 0).sum(axis=-1)),
-        "mean_one_vs_rest": _ratio(counts.tp + counts.tn, n[..., None]).mean(axis=-1),
+        "mean_one_vs_rest": _ratio(
+            np.where(is_met, _ratio(counts.tp + counts.tn, n[..., None]), 0.0).sum(axis=-1), is_met.sum(axis=-1)
+        ),
         "unknown_rate": _ratio(unknown, n),
         "coverage": _ratio(n - unknown, n),
         "accuracy_when_known": _ratio(right, n - unknown),

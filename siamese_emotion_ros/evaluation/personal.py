@@ -24,10 +24,11 @@ def measure_personal(
 ) -> Dict[str, Any]:
     """Set up to `shots` neutral faces of each person aside, learn the person's neutral from them, ask about the rest.
 
-    A person with only one neutral face is learnt from that one; who has none is left out. JSON-ready: shots; people
-    and people_without_neutral; calibration_faces (set aside, in neither of the two); plain and personal (the figures of
-    `describe` for the same faces); top1_gain {mean, low, high}: personal less plain, with the 95 % interval of a
-    bootstrap over people. ValueError for faces whose people are not known or a gallery without neutral.
+    A person with only one neutral face is learnt from that one; who has none, or no face besides, is left out.
+    JSON-ready: shots; people, people_without_neutral and people_without_rest; calibration_faces (set aside, in neither
+    of the two); plain and personal (the figures of `describe` for the same faces); top1_gain {mean, low, high}:
+    personal less plain, with the 95 % interval of a bootstrap over people. ValueError for faces whose people are not
+    known or a gallery without neutral.
     """
     faces = measurement.faces
     if faces.subjects is None:
@@ -47,7 +48,7 @@ def measure_personal(
     neutrals = PersonalNeutrals().within(gallery)
     asked: List[np.ndarray] = []
     corrected: List[np.ndarray] = []
-    set_aside = 0
+    set_aside = without_rest = 0
     for person in range(len(people)):
         rows = np.flatnonzero(person_of == person)
         resting = rows[is_neutral[rows]]
@@ -55,11 +56,14 @@ def measure_personal(
             continue
         chosen = random.permutation(resting)[:shots]
         rest = np.setdiff1d(rows, chosen)
+        if not len(rest):
+            without_rest += 1
+            continue
         set_aside += len(chosen)
         known = neutrals.learn(person, measurement.embeddings[chosen])
         asked.append(rest)
         corrected.append(known.corrected([person] * len(rest), measurement.embeddings[rest]))
-    if not sum(len(rows) for rows in asked):
+    if not asked:
         raise ValueError("nobody has a neutral face and another one besides: choose another split or data set")
     rows = np.concatenate(asked)
     truth, kept = truths[rows], tuple(faces.subjects[row] for row in rows)
@@ -68,7 +72,8 @@ def measure_personal(
     return {
         "shots": shots,
         "people": len(asked),
-        "people_without_neutral": len(people) - len(asked),
+        "people_without_neutral": len(people) - len(asked) - without_rest,
+        "people_without_rest": without_rest,
         "calibration_faces": set_aside,
         "plain": describe(plain, kept, replicates, seed),
         "personal": describe(personal, kept, replicates, seed),

@@ -32,6 +32,13 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say():
     assert 0.83 <= covered / 200 <= 0.97
 
 
+@pytest.mark.parametrize("people, known", [(1, False), (4, False), (5, True)])
+def test_a_handful_of_people_has_no_interval(people, known):
+    found = confidence_intervals(of_right(np.arange(100) % 3 > 0), [f"person{i % people}" for i in range(100)])
+    assert found["units"] == people
+    assert (None not in found["top1"]) == known
+
+
 def test_same_seed_same_interval():
     found = of_right(np.arange(50) % 3 > 0)
     assert confidence_intervals(found, seed=4) == confidence_intervals(found, seed=4)
@@ -54,10 +61,11 @@ def test_people_are_drawn_whole():
 
 
 def test_who_has_more_faces_is_not_drawn_more_often():
-    # Of two people each draw has both, or one of them twice, as often as the other twice: top-1 0.9, 1 and 0.
-    right = np.arange(200) < 180
-    subjects = tuple(np.where(right, "often seen", "rarely seen"))
-    assert confidence_intervals(of_right(right), subjects, replicates=500)["top1"] == [0.0, 1.0]
+    # Five people, of whom the one that is never named rightly has nearly all the faces: a third of the draws lack them.
+    names = np.array(["often seen"] * 196 + ["A", "B", "C", "D"])
+    found = confidence_intervals(of_right(names != "often seen"), tuple(names), replicates=500)
+    low, high = found["top1"]
+    assert low < 0.02 and high == 1.0
 
 
 def test_one_face_a_person_is_the_bootstrap_of_faces():

@@ -53,6 +53,13 @@ def test_a_large_gallery_is_judged_by_a_sample_with_the_same_outcome():
     assert [entry.anchors for entry in describe_gallery(gallery)] == [1500, 1500]
 
 
+def test_a_rare_class_of_a_large_gallery_is_asked_about_too():
+    random = np.random.default_rng(0)
+    labels = np.array([0] * 4000 + [1] * 4000 + [2] * 6)
+    gallery = plane(random.normal(size=(8006, 2)) + 20 * labels[:, None], labels, ("anger", "fear", "disgust"), k=3)
+    assert [entry.recall for entry in describe_gallery(gallery)] == [1, 1, 1]
+
+
 def test_pairs_that_lie_close_name_each_anchor_once():
     # Number 2 is nearest to both 1 and 0; number 4 comes last, and its nearest of another label is taken.
     gallery = plane([[0], [1], [1.5], [10], [11.2]], [0, 0, 1, 1, 2], ("anger", "fear", "neutral"))

@@ -43,6 +43,17 @@ def test_it_does_not_matter_what_comes_first(live):
     assert live.report()["top1"] == 1.0
 
 
+def test_pictures_of_one_stretch_count_once_in_an_interval(live):
+    for second in range(6):
+        live.add_label(second * SECOND, "happy" if second % 2 else "sad")
+        for tenth in range(10):
+            answer(live, 10 * second + tenth, "sadness" if second in (0, 1, 2, 4) else "happiness")
+    found = live.report()["confidence_intervals"]
+    assert (found["resampled"], found["units"]) == ("subjects", 6)
+    low, high = found["top1"]
+    assert high - low > 0.3
+
+
 def test_faces_are_told_apart_by_their_boxes(live):
     live.add_truth(SECOND, RIGHT, "sadness")
     live.add_truth(SECOND, Box(4, 3, 50, 50), "happiness")

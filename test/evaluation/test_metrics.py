@@ -70,8 +70,9 @@ def test_headline_figures_follow_their_definitions(case):
         assert figures["accuracy_when_known"] == pytest.approx(right / named)
     else:
         assert math.isnan(figures["accuracy_when_known"])
-    one_vs_rest = [(tp + tn) / n for tp, tn, _, _ in (counted(truth, given, c) for c in range(3))]
-    assert figures["mean_one_vs_rest"] == pytest.approx(sum(one_vs_rest) / 3)
+    met = {*truth, *given} - {UNKNOWN}
+    one_vs_rest = [(tp + tn) / n for tp, tn, _, _ in (counted(truth, given, c) for c in met)]
+    assert figures["mean_one_vs_rest"] == pytest.approx(sum(one_vs_rest) / len(met))
     recalls = [counted(truth, given, c)[0] / truth.count(c) for c in range(3) if truth.count(c)]
     assert figures["balanced_accuracy"] == pytest.approx(sum(recalls) / len(recalls))
 
@@ -117,6 +118,11 @@ def test_macro_f1_is_of_the_classes_that_are_met_or_answered():
     assert headline(confusion(faces, faces, 7))["macro_f1"] == 1, "all of one emotion, and all right"
     once_another = np.array([0, 0, 0, 1])
     assert headline(confusion(faces, once_another, 7))["macro_f1"] == pytest.approx((6 / 7 + 0) / 2)
+
+
+def test_one_vs_rest_counts_no_class_that_nobody_showed_or_named():
+    always_wrong = confusion(np.zeros(17, int), np.full(17, 4), 7)
+    assert headline(always_wrong)["mean_one_vs_rest"] == 0
 
 
 def test_a_class_that_is_never_met_has_no_precision_no_recall_and_no_f1():

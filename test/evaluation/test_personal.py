@@ -89,6 +89,13 @@ def test_who_shows_no_neutral_face_is_left_out(gallery):
     assert (found["people"], found["people_without_neutral"]) == (18, 2)
 
 
+def test_who_shows_nothing_but_the_neutral_faces_that_are_learnt_from_is_not_counted(gallery):
+    whole = measured(spread=1.0)
+    keep = (whole.faces.labels == 2) & (np.arange(len(whole.faces)) < 24) | (np.arange(len(whole.faces)) >= 24)
+    found = figures(Measurement({}, whole.faces.select(keep), whole.embeddings[keep], None), gallery, shots=4)
+    assert (found["people"], found["people_without_rest"], found["calibration_faces"]) == (18, 2, 72)
+
+
 def test_what_cannot_be_measured_is_refused(gallery):
     measurement = measured(spread=1.0)
     nobody = dataclasses.replace(measurement, faces=dataclasses.replace(measurement.faces, subjects=None))
