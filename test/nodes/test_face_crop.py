@@ -10,7 +10,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from siamese_emotion_ros.msg import FaceCropArray
 from std_msgs.msg import Header
 
-from siamese_emotion_ros.faces.image_messages import image_from_message
+from siamese_emotion_ros.faces.image_messages import frame_from_message, image_from_message
 from siamese_emotion_ros.nodes import face_crop
 from siamese_emotion_ros.nodes.conversions import image_message, nanoseconds
 from siamese_emotion_ros.nodes.face_crop import FaceCrop
@@ -183,9 +183,9 @@ def answers_to(graph, monkeypatch, portrait, count, depth):
     def slow(message):
         begun.set()
         go_on.wait(20)
-        return image_from_message(message)
+        return frame_from_message(message)
 
-    monkeypatch.setattr(face_crop, "image_from_message", slow)
+    monkeypatch.setattr(face_crop, "frame_from_message", slow)
     arrived = graph.listen(Image, "image_raw")
     camera = Camera(graph, **{f"qos_overrides.{graph.topic('image_raw')}.subscription.depth": depth})
     message = image_message(Header(), portrait[::8, ::8])
