@@ -246,7 +246,7 @@ def test_a_wrong_qos_override_is_refused_in_one_line(graph, log, policy, value, 
     graph.until(lambda: any("cannot" in text for _, text in log), "a refusal")
     text = next(text for _, text in log if "cannot" in text)
     assert f"cannot {transition}: {topic}: " in text and value in text and "\n" not in text
-    assert text.endswith(f"{side}.{policy} {value}) and start the node again"), "it cannot be set while it runs"
+    assert text.endswith("and start the node again"), "it cannot be set while it runs"
     assert graph.state(node) == state
 
 

@@ -45,7 +45,7 @@ def slow(graph):
                 self.let_go.wait(30.0)
             return response
 
-        def log_throttled(self, request, response):
+        def tell(self, request, response):
             response.current_state.id = self.state
             return response
 
