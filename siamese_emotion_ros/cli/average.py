@@ -9,6 +9,7 @@ import typer
 from siamese_emotion_ros.cli.errors import reported
 
 
+@reported()
 def average(
     models: List[Path] = typer.Argument(
         ..., help="Model files of one network: trained on from one another, or all from the same model."
@@ -20,11 +21,6 @@ def average(
 
     Another model: build its galleries from OUTPUT.
     """
-    with reported():
-        _average(models, output, force)
-
-
-def _average(models: List[Path], output: Path, force: bool) -> None:
     from dataclasses import replace
 
     from siamese_emotion_ros.cli.output import plain_console, refuse_existing

@@ -15,9 +15,12 @@ from siamese_emotion_ros.cli.errors import reported
 PACKAGE = "siamese_emotion_ros"
 
 
+@reported()
 def benchmark(
     json_file: Optional[Path] = typer.Option(None, "--json", help="Write the figures to this file as well."),
-    model: Optional[Path] = typer.Option(None, help="Model file to recognise with (default: the shipped one)."),
+    model_file: Optional[Path] = typer.Option(
+        None, "--model", help="Model file to recognise with (default: the shipped one)."
+    ),
     anchors: int = typer.Option(1000, min=1, help="Anchors in the gallery that is searched."),
     repeats: int = typer.Option(500, min=10, help="Faces to recognise."),
     fps: float = typer.Option(30.0, min=1.0, help="Frames a second that the pipeline is sent."),
@@ -28,14 +31,6 @@ def benchmark(
     threads: int = typer.Option(2, min=1, help="CPU threads that recognise a face."),
 ) -> None:
     """Measure recognition, then the composed pipeline over ROS 2 with 640x480 frames of one face."""
-    with reported():
-        _benchmark(json_file, model, anchors, repeats, fps, seconds, image, device, backend, threads)
-
-
-def _benchmark(
-    json_file: Optional[Path], model_file: Optional[Path], anchors: int, repeats: int, fps: float, seconds: float,
-    image: Optional[Path], device: str, backend: str, threads: int,
-) -> None:
     import torch
     from rich.table import Table
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from siamese_emotion_ros.evaluation.search_speed import SearchCost
 
 
+@reported()
 def benchmark_knn(
     sizes: str = typer.Option("100,1000,10000,100000,1000000", help="Anchors in the gallery, comma-separated."),
     faces: str = typer.Option("1,8", help="Faces that are asked about at once, comma-separated."),
@@ -30,16 +31,6 @@ def benchmark_knn(
     csv_file: Optional[Path] = typer.Option(None, "--csv", help="Write the table to this file."),
 ) -> None:
     """Measure the exact search of anchors against faiss IndexFlatL2 in turn, and the approximate one; needs faiss."""
-    with reported():
-        _benchmark_knn(
-            sizes, faces, k, dimensions, repeats, threads, approximate_from, approximate, json_file, csv_file
-        )
-
-
-def _benchmark_knn(
-    sizes: str, faces: str, k: int, dimensions: int, repeats: int, threads: int, approximate_from: int,
-    approximate: str, json_file: Optional[Path], csv_file: Optional[Path],
-) -> None:
     import json
 
     from siamese_emotion_ros.cli.output import plain_console, refuse_unwritable

@@ -10,7 +10,7 @@ import typer
 
 @contextmanager
 def reported() -> Iterator[None]:
-    """Turn ValueError, OSError and a missing extra inside the block into one line on stderr and exit code 2."""
+    """Decorator of a command: ValueError, OSError or a missing extra is one line on stderr and exit code 2."""
     try:
         yield
     except ModuleNotFoundError as error:

@@ -11,6 +11,7 @@ from siamese_emotion_ros.cli.source import Source, named, options_of, source
 from siamese_emotion_ros.shipped import DEFAULT_GALLERIES, DEFAULT_MODEL
 
 
+@reported()
 def evaluate(
     dataset: Optional[str] = typer.Option(None, help="Data set: fer2013, ckplus, kdef, folder or bag."),
     root: Optional[Path] = typer.Option(None, help="Your copy of the data set."),
@@ -31,8 +32,10 @@ def evaluate(
     classes: Optional[str] = typer.Option(
         None, help="a, b, seven, eight or emotions such as anger,happiness,neutral. Default: all that both sides have."
     ),
-    model: Optional[Path] = typer.Option(None, help="Model file. Default: the shipped one."),
-    gallery: Optional[Path] = typer.Option(None, help="Gallery file. Default: the shipped one for these classes."),
+    model_file: Optional[Path] = typer.Option(None, "--model", help="Model file. Default: the shipped one."),
+    gallery_file: Optional[Path] = typer.Option(
+        None, "--gallery", help="Gallery file. Default: the shipped one for these classes."
+    ),
     k: Optional[int] = typer.Option(None, help="Neighbours that vote. Default: the gallery's."),
     threshold: Optional[float] = typer.Option(
         None, help="Distance beyond which a face is unknown; inf = never. Default: the gallery's."
@@ -50,32 +53,13 @@ def evaluate(
     ),
     seed: int = typer.Option(0, min=0, help="Seed of splits, intervals, pairs and the map."),
     device: str = typer.Option("auto", help="auto, cpu, cuda or cuda:<n>."),
-    json: Optional[Path] = typer.Option(None, help="Write every figure to this file."),
-    html: Optional[Path] = typer.Option(
-        None, help="Write a page with plots to this file. It shows faces of the data set: keep it as you keep those."
+    json_file: Optional[Path] = typer.Option(None, "--json", help="Write every figure to this file."),
+    html_file: Optional[Path] = typer.Option(
+        None, "--html",
+        help="Write a page with plots to this file. It shows faces of the data set: keep it as you keep those.",
     ),
 ) -> None:
     """Measure a model and gallery: top-1, F1, one-vs-rest, confusions, calibration, ROC, with confidence intervals."""
-    with reported():
-        queried = source(dataset, root, query, split, option)
-        anchored = None
-        if anchors is not None:
-            anchored = Source(*named(anchors, "--anchors"), anchors_split, options_of(anchors_option))
-        elif anchors_split is not None or anchors_option:
-            raise ValueError("--anchors-split and --anchors-option are about --anchors: name that data set too")
-        if anchored is not None and gallery is not None:
-            raise ValueError("--gallery and --anchors are two sources of anchors: give one of them")
-        if personal_faces is not None and not personal:
-            raise ValueError("--personal-faces says how many faces --personal learns from: give that, too")
-        shots = (personal_faces or 5) if personal else None
-        _evaluate(queried, anchored, classes, model, gallery, k, threshold, shots, seed, device, json, html)
-
-
-def _evaluate(
-    queried: Source, anchored: Optional[Source], classes: Optional[str], model_path: Optional[Path],
-    gallery_path: Optional[Path], k: Optional[int], threshold: Optional[float], shots: Optional[int],
-    seed: int, device: str, json_path: Optional[Path], html_path: Optional[Path],
-) -> None:
     from siamese_emotion_ros.cli.loading import load_faces, load_gallery
     from siamese_emotion_ros.cli.output import plain_console, refuse_unwritable
     from siamese_emotion_ros.cli.progress import face_progress
@@ -91,23 +75,33 @@ def _evaluate(
     from siamese_emotion_ros.recognition.recognizer import Settings
     from siamese_emotion_ros.recognition.whole_files import write_atomically
 
-    refuse_unwritable(json_path, html_path)
+    queried = source(dataset, root, query, split, option)
+    anchored = None
+    if anchors is not None:
+        anchored = Source(*named(anchors, "--anchors"), anchors_split, options_of(anchors_option))
+    elif anchors_split is not None or anchors_option:
+        raise ValueError("--anchors-split and --anchors-option are about --anchors: name that data set too")
+    if anchored is not None and gallery_file is not None:
+        raise ValueError("--gallery and --anchors are two sources of anchors: give one of them")
+    if personal_faces is not None and not personal:
+        raise ValueError("--personal-faces says how many faces --personal learns from: give that, too")
+    refuse_unwritable(json_file, html_file)
     settings = Settings(k, threshold)
     wanted = None if classes is None else parse_label_set(classes)
-    model_path = _shipped(DEFAULT_MODEL) if model_path is None else model_path
-    embedder = EmbeddingModel.load(model_path, device)
+    model_file = _shipped(DEFAULT_MODEL) if model_file is None else model_file
+    embedder = EmbeddingModel.load(model_file, device)
     stored = None
     if anchored is None:
-        gallery_path = _shipped(DEFAULT_GALLERIES.format(_set_name(wanted))) if gallery_path is None else gallery_path
-        stored = load_gallery(gallery_path, embedder, model_path)
-    facts = {"data": str(queried.root), "model file": str(model_path), "seed": seed}
+        gallery_file = _shipped(DEFAULT_GALLERIES.format(_set_name(wanted))) if gallery_file is None else gallery_file
+        stored = load_gallery(gallery_file, embedder, model_file)
+    facts = {"data": str(queried.root), "model file": str(model_file), "seed": seed}
     if queried.options:
         facts["options"] = queried.options_text
     queries, loaded, split_name = queried.load(seed)
     notices = trained_otherwise(embedder.spec.provenance, queried.dataset, split_name, seed)
     if stored is not None:
         gallery = narrowed(stored, wanted or shared_classes(stored.classes, queries))
-        facts["gallery file"] = str(gallery_path)
+        facts["gallery file"] = str(gallery_file)
         anchors_name = None
     else:
         assert anchored is not None
@@ -134,17 +128,17 @@ def _evaluate(
         measurement = measure(embedder, gallery, settings, queries, seed, progress=progress)
 
     report = build_report(measurement, queried.dataset, split_name, loaded, facts, anchors_name, notices)
-    if shots is not None:
-        report["personal"] = measure_personal(measurement, embedder, gallery, settings, shots, seed)
+    if personal:
+        report["personal"] = measure_personal(measurement, embedder, gallery, settings, personal_faces or 5, seed)
     console = plain_console()
     console.print(summary(report))
-    if json_path is not None:
-        write_report(json_path, report)
-        console.print(f"wrote {json_path}", soft_wrap=True)
-    if html_path is not None:
+    if json_file is not None:
+        write_report(json_file, report)
+        console.print(f"wrote {json_file}", soft_wrap=True)
+    if html_file is not None:
         with console.status("drawing the page"):
-            write_atomically(html_path, render_page(measurement, report, seed).encode())
-        console.print(f"wrote {html_path}", soft_wrap=True)
+            write_atomically(html_file, render_page(measurement, report, seed).encode())
+        console.print(f"wrote {html_file}", soft_wrap=True)
 
 
 def _set_name(classes: Optional[Tuple[str, ...]]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, List, Mapping, Optional, Tuple
+from typing import TYPE_CHECKING, List, Optional, Tuple
 
 import typer
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from siamese_emotion_ros.recognition.recognizer import Recognizer
 
 
+@reported()
 def evaluate_bag(
     bag: Path = typer.Argument(..., help="Folder of a rosbag2 recording, or a .db3 or .mcap file of one."),
     image: Optional[str] = typer.Option(None, help="Topic of the images. Default: the only one there is."),
@@ -49,18 +50,79 @@ def evaluate_bag(
     results_topic: str = typer.Option("/evaluation/emotion", help="Topic of the answers in that copy."),
 ) -> None:
     """Replay a recording through the robot's own pipeline, without ROS, and measure it against the truth."""
-    with reported():
-        if results is not None and results.exists():
-            raise ValueError(f"{results} exists already: choose another name for --results, or remove it")
-        refuse_unwritable(json, html, video, results)
-        finder = _finder(detector, detector_model, detection_width)
-        recognizer = _recognizer(model, gallery, k, threshold, device)
-        facts = {
-            "data": str(bag), "truth": truth or "none", "model file": str(model or "shipped"),
-            "gallery file": str(gallery or "shipped"), "detector": finder.detector.name,
-            "detection width": detection_width, "seed": seed,
-        }
-        _evaluate_bag(bag, image, truth, finder, recognizer, facts, seed, json, html, video, results, results_topic)
+    from siamese_emotion_ros.bags.decoding import choose_image_topic
+    from siamese_emotion_ros.bags.reading import Bag, BagError
+    from siamese_emotion_ros.bags.writing import emotion_message, write_with_results
+    from siamese_emotion_ros.cli.progress import face_progress
+    from siamese_emotion_ros.evaluation.bag_evaluation import evaluate, replay
+    from siamese_emotion_ros.evaluation.bag_film import Film
+    from siamese_emotion_ros.evaluation.report import write_report
+    from siamese_emotion_ros.evaluation.terminal import bag_summary, summary
+    from siamese_emotion_ros.recognition.artifacts import write_atomically
+
+    if results is not None and results.exists():
+        raise ValueError(f"{results} exists already: choose another name for --results, or remove it")
+    refuse_unwritable(json, html, video, results)
+    finder = _finder(detector, detector_model, detection_width)
+    recognizer = _recognizer(model, gallery, k, threshold, device)
+    facts = {
+        "data": str(bag), "truth": truth or "none", "model file": str(model or "shipped"),
+        "gallery file": str(gallery or "shipped"), "detector": finder.detector.name,
+        "detection width": detection_width, "seed": seed,
+    }
+    _one_thread_each()
+    console, title = plain_console(), bag.resolve().name
+    ids = (recognizer.model.fingerprint, recognizer.gallery.fingerprint)
+    answers: List[Tuple[int, bytes]] = []
+    with ExitStack() as closing:
+        recording = closing.enter_context(Bag(bag))
+        topic = choose_image_topic(recording, image)
+        if results is not None and results_topic in recording.topics:
+            raise BagError(f"{bag} has a topic {results_topic} already: name another by --results-topic")
+        if video is not None:
+            video.parent.mkdir(parents=True, exist_ok=True)
+        film = closing.enter_context(Film(video, recording, topic)) if video is not None else None
+        done, began = 0, time.monotonic()
+        with face_progress("replaying") as progress:
+
+            def each(frame: Frame) -> None:
+                nonlocal done
+                done += 1
+                progress(done, topic.count)
+                if film is not None:
+                    film.add(frame, recognizer.classes)
+                if results is not None:
+                    answers.extend(
+                        (frame.recorded, emotion_message(
+                            frame.stamp, frame.frame_id, face, len(frame.faces), answer, recognizer.classes, ids))
+                        for face, answer in frame.faces
+                    )
+
+            replayed = replay(recording, topic, finder, recognizer, truth, each)
+        took = time.monotonic() - began
+        with console.status("measuring"):
+            evaluated = evaluate(replayed, recognizer, title, truth, {**facts, "images": topic.name}, seed)
+        if evaluated.measurement is not None:
+            console.print(summary(evaluated.report))
+        console.print(bag_summary(evaluated.report))
+        console.print(f"{done} images in {took:.1f} s: {done / max(took, 1e-6):.0f} a second")
+        if json is not None:
+            write_report(json, evaluated.report)
+            console.print(f"wrote {json}", soft_wrap=True)
+        if html is not None:
+            with console.status("drawing the page"):
+                write_atomically(html, evaluated.page(title, seed).encode())
+            console.print(f"wrote {html}", soft_wrap=True)
+        if film is not None:
+            film.finish()
+            console.print(f"wrote {video}", soft_wrap=True)
+        if results is not None:
+            results.parent.mkdir(parents=True, exist_ok=True)
+            with console.status("copying the recording"):
+                left_out = write_with_results(results, recording, results_topic, answers)
+            for sentence in left_out:
+                console.print(f"! {sentence}", style="yellow")
+            console.print(f"wrote {results}", soft_wrap=True)
 
 
 def _finder(detector: str, detector_model: str, detection_width: int) -> FaceFinder:
@@ -93,73 +155,3 @@ def _one_thread_each() -> None:
 
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
-
-
-def _evaluate_bag(
-    path: Path, image: Optional[str], truth: Optional[str], finder: FaceFinder, recognizer: Recognizer,
-    facts: Mapping[str, Any], seed: int, json: Optional[Path], html: Optional[Path], video: Optional[Path],
-    results: Optional[Path], results_topic: str,
-) -> None:
-    from siamese_emotion_ros.bags.decoding import choose_image_topic
-    from siamese_emotion_ros.bags.reading import Bag, BagError
-    from siamese_emotion_ros.bags.writing import emotion_message, write_with_results
-    from siamese_emotion_ros.cli.progress import face_progress
-    from siamese_emotion_ros.evaluation.bag_evaluation import evaluate, replay
-    from siamese_emotion_ros.evaluation.bag_film import Film
-    from siamese_emotion_ros.evaluation.report import write_report
-    from siamese_emotion_ros.evaluation.terminal import bag_summary, summary
-    from siamese_emotion_ros.recognition.artifacts import write_atomically
-
-    _one_thread_each()
-    console, title = plain_console(), path.resolve().name
-    ids = (recognizer.model.fingerprint, recognizer.gallery.fingerprint)
-    answers: List[Tuple[int, bytes]] = []
-    with ExitStack() as closing:
-        bag = closing.enter_context(Bag(path))
-        topic = choose_image_topic(bag, image)
-        if results is not None and results_topic in bag.topics:
-            raise BagError(f"{path} has a topic {results_topic} already: name another by --results-topic")
-        if video is not None:
-            video.parent.mkdir(parents=True, exist_ok=True)
-        film = closing.enter_context(Film(video, bag, topic)) if video is not None else None
-        done, began = 0, time.monotonic()
-        with face_progress("replaying") as progress:
-
-            def each(frame: Frame) -> None:
-                nonlocal done
-                done += 1
-                progress(done, topic.count)
-                if film is not None:
-                    film.add(frame, recognizer.classes)
-                if results is not None:
-                    answers.extend(
-                        (frame.recorded, emotion_message(
-                            frame.stamp, frame.frame_id, face, len(frame.faces), answer, recognizer.classes, ids))
-                        for face, answer in frame.faces
-                    )
-
-            replayed = replay(bag, topic, finder, recognizer, truth, each)
-        took = time.monotonic() - began
-        with console.status("measuring"):
-            evaluated = evaluate(replayed, recognizer, title, truth, {**facts, "images": topic.name}, seed)
-        if evaluated.measurement is not None:
-            console.print(summary(evaluated.report))
-        console.print(bag_summary(evaluated.report))
-        console.print(f"{done} images in {took:.1f} s: {done / max(took, 1e-6):.0f} a second")
-        if json is not None:
-            write_report(json, evaluated.report)
-            console.print(f"wrote {json}", soft_wrap=True)
-        if html is not None:
-            with console.status("drawing the page"):
-                write_atomically(html, evaluated.page(title, seed).encode())
-            console.print(f"wrote {html}", soft_wrap=True)
-        if film is not None:
-            film.finish()
-            console.print(f"wrote {video}", soft_wrap=True)
-        if results is not None:
-            results.parent.mkdir(parents=True, exist_ok=True)
-            with console.status("copying the recording"):
-                left_out = write_with_results(results, bag, results_topic, answers)
-            for sentence in left_out:
-                console.print(f"! {sentence}", style="yellow")
-            console.print(f"wrote {results}", soft_wrap=True)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 FORMATS = {"onnx": ".onnx", "half": ".half.safetensors"}
 
 
+@reported()
 def export(
     model: Optional[Path] = typer.Option(None, help="Model file. Default: the shipped one."),
     format: str = typer.Option("onnx", help="onnx for other runtimes; half for a model file of float16 weights."),
@@ -24,13 +25,6 @@ def export(
     force: bool = typer.Option(False, "--force", help="Overwrite OUTPUT."),
 ) -> None:
     """Write a model in another form; as ONNX, exit code 1 and no file when it differs from torch by more than 1e-4."""
-    with reported():
-        written = _export(model, format, output, force)
-    if not written:
-        raise typer.Exit(1)
-
-
-def _export(model: Optional[Path], format: str, output: Optional[Path], force: bool) -> bool:
     from siamese_emotion_ros.cli.output import plain_console, refuse_existing
     from siamese_emotion_ros.recognition.artifacts import read_model
     from siamese_emotion_ros.shipped import DEFAULT_MODEL, shipped_path
@@ -41,7 +35,8 @@ def _export(model: Optional[Path], format: str, output: Optional[Path], force: b
     output = Path(model.stem + FORMATS[format]) if output is None else output
     refuse_existing(output, force)
     write = _write_onnx if format == "onnx" else _write_half
-    return write(read_model(model), output, plain_console())
+    if not write(read_model(model), output, plain_console()):
+        raise typer.Exit(1)
 
 
 def _write_onnx(stored: StoredModel, output: Path, console: Console) -> bool:

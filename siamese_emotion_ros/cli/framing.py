@@ -8,9 +8,10 @@ import typer
 
 from siamese_emotion_ros.cli.errors import reported
 from siamese_emotion_ros.cli.lists import numbers
-from siamese_emotion_ros.cli.source import Source, source
+from siamese_emotion_ros.cli.source import source
 
 
+@reported()
 def framing(
     dataset: Optional[str] = typer.Option(None, help="Data set: fer2013, ckplus, kdef, folder or bag."),
     root: Optional[Path] = typer.Option(None, help="Your copy of the data set."),
@@ -20,7 +21,9 @@ def framing(
     ),
     model: Path = typer.Option(..., help="Model file."),
     gallery: Path = typer.Option(..., help="Gallery file."),
-    faces: int = typer.Option(400, min=1, help="So many of the faces, drawn by the seed, each in a scene of its own."),
+    count: int = typer.Option(
+        400, "--faces", min=1, help="So many of the faces, drawn by the seed, each in a scene of its own."
+    ),
     margins: str = typer.Option("0,0.03,0.06,0.1,0.2,0.3", help="Margins to try, in sides of the square."),
     detector_model: Optional[Path] = typer.Option(None, help="YuNet's .onnx file, to try that detector too."),
     seed: int = typer.Option(0, min=0, help="Seed of the draw and the scenes."),
@@ -28,16 +31,6 @@ def framing(
     csv: Optional[Path] = typer.Option(None, help="Write the table to this file."),
 ) -> None:
     """Put faces at known places into made-up scenes, and name what each detector and margin cuts out of them."""
-    with reported():
-        chosen = numbers(margins, "--margins", "0,0.1,0.2", float)
-        faces_of = source(dataset, root, None, split, option)
-        _framing(faces_of, model, gallery, faces, chosen, detector_model, seed, device, csv)
-
-
-def _framing(
-    source: Source, model: Path, gallery: Path, count: int, margins: List[float], detector_model: Optional[Path],
-    seed: int, device: str, csv: Optional[Path],
-) -> None:
     import numpy as np
     from rich.table import Table
     from rich.text import Text
@@ -52,21 +45,23 @@ def _framing(
     from siamese_emotion_ros.recognition.model import EmbeddingModel
     from siamese_emotion_ros.recognition.whole_files import write_atomically
 
+    tried = numbers(margins, "--margins", "0,0.1,0.2", float)
+    faces = source(dataset, root, None, split, option)
     refuse_unwritable(csv)
     embedder = EmbeddingModel.load(model, device, backend="auto", threads=2)
     stored = load_gallery(gallery, embedder, model)
-    queries, _, part = source.load(seed)
+    queries, _, part = faces.load(seed)
     anchors = narrowed(stored, shared_classes(stored.classes, queries))
     queries = queries.restrict(anchors.classes)
     queries = queries.select(np.sort(np.random.default_rng(seed).permutation(len(queries))[:count]))
     names = available_detectors(detector_model)
     detectors = [make_detector(name, model_path=detector_model if name == "yunet" else None) for name in names]
     with face_progress("searching scenes") as progress:
-        rows = measuring.framing(embedder, anchors, detectors, margins, queries, seed, progress)
+        rows = measuring.framing(embedder, anchors, detectors, tried, queries, seed, progress)
 
     console = plain_console()
     table = Table(
-        title=f"{model.name} on {len(queries)} faces of {source.dataset}, {part}, in scenes",
+        title=f"{model.name} on {len(queries)} faces of {faces.dataset}, {part}, in scenes",
         title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim",
     )
     for heading in ("detector", "margin", "found", "right", "down", "size", "top-1", "known box"):

@@ -15,16 +15,12 @@ if TYPE_CHECKING:
     from siamese_emotion_ros.recognition.gallery import Gallery
 
 
+@reported()
 def inspect(
     file: Path = typer.Argument(..., metavar="FILE", help="A model or gallery (*.safetensors)."),
-    json: bool = typer.Option(False, "--json", help="Print JSON instead of tables."),
+    as_json: bool = typer.Option(False, "--json", help="Print JSON instead of tables."),
 ) -> None:
     """Say what a model or gallery file is: network, provenance, fingerprint; anchors, spread, confusions."""
-    with reported():
-        _inspect(file, json)
-
-
-def _inspect(file: Path, as_json: bool) -> None:
     import json
 
     from siamese_emotion_ros.cli.output import plain_console

@@ -14,11 +14,12 @@ if TYPE_CHECKING:
     from siamese_emotion_ros.training.growth import GrowthState
 
 
+@reported()
 def protocol(
     overrides: Optional[List[str]] = typer.Argument(
         None, metavar="[SECTION.KEY=VALUE]...", help="Changes to the configuration, such as trainer.epochs=10."
     ),
-    config: str = typer.Option("growth_fer2013", help="YAML file or shipped configuration of each network."),
+    name: str = typer.Option("growth_fer2013", "--config", help="YAML file or shipped configuration of each network."),
     data_root: Optional[Path] = typer.Option(None, help="Your copy of the data set (sets data.root)."),
     output: Path = typer.Option(..., help="Folder of the protocol; run again with the same one to go on."),
     starts: str = typer.Option("similar,middling,different", help="Which pairs of emotions to start from."),
@@ -26,14 +27,6 @@ def protocol(
     progress: bool = typer.Option(True, help="Show a progress bar for each network."),
 ) -> None:
     """The paper's emotion-growth protocol: growth.csv and growth.png in OUTPUT."""
-    with reported():
-        _protocol(list(overrides or []), config, data_root, output, starts, stop_below, progress)
-
-
-def _protocol(
-    overrides: List[str], name: str, data_root: Optional[Path], output: Path, starts: str, stop_below: float,
-    progress: bool,
-) -> None:
     from siamese_emotion_ros.cli.loading import load_faces
     from siamese_emotion_ros.cli.output import plain_console, refuse_unwritable
     from siamese_emotion_ros.cli.train import read_named_config
@@ -41,7 +34,7 @@ def _protocol(
     from siamese_emotion_ros.training.loading import prepare
 
     refuse_unwritable(output / TABLE)
-    config = read_named_config(name, overrides, data_root)
+    config = read_named_config(name, overrides or [], data_root)
     console = plain_console()
     chosen = [start.strip() for start in starts.split(",") if start.strip()]
     growth = Growth(config, lambda wanted: prepare(faces, wanted), output, stop_below, chosen, progress)

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import List, Optional
 
 import typer
 
@@ -10,6 +10,7 @@ from siamese_emotion_ros.cli.errors import reported
 from siamese_emotion_ros.cli.source import options_of
 
 
+@reported()
 def quantize(
     model: Path = typer.Option(..., help="Model file of a compact network, as train writes it."),
     dataset: str = typer.Option(
@@ -23,7 +24,9 @@ def quantize(
         "are chosen on faces of its train part and checked on as many of its val part. Default: official where it has "
         "one, else stratified."
     ),
-    faces: int = typer.Option(256, min=1, max=4096, help="How many faces the integers' steps are chosen on."),
+    count: int = typer.Option(
+        256, "--faces", min=1, max=4096, help="How many faces the integers' steps are chosen on."
+    ),
     seed: int = typer.Option(0, min=0, help="Seed of the split and of the choice of faces."),
     option: Optional[List[str]] = typer.Option(
         None, metavar="KEY=VALUE", help="Option of the data set's loader, such as labels=ferplus; repeatable."
@@ -34,14 +37,6 @@ def quantize(
 
     Another model: build its galleries from OUTPUT.
     """
-    with reported():
-        _quantize(model, dataset, root, output, split, faces, seed, options_of(option), force)
-
-
-def _quantize(
-    model: Path, dataset: str, root: Path, output: Path, split: Optional[str], count: int, seed: int,
-    options: Dict[str, Any], force: bool,
-) -> None:
     from dataclasses import replace
 
     import numpy as np
@@ -64,7 +59,7 @@ def _quantize(
         raise ValueError(f"{model} is a {stored.spec.architecture} network: only compact ones can be quantized")
     network = load_network(stored)
     assert isinstance(network, CompactNetwork)
-    loaded = load_faces(dataset, root, options)
+    loaded = load_faces(dataset, root, options_of(option))
     parts = split_faces(loaded, split or ("stratified" if loaded.official_split is None else "official"), seed)
     random = np.random.default_rng(seed)
     judging, judged = (

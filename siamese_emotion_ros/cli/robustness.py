@@ -7,9 +7,10 @@ from typing import List, Optional
 import typer
 
 from siamese_emotion_ros.cli.errors import reported
-from siamese_emotion_ros.cli.source import Source, source
+from siamese_emotion_ros.cli.source import source
 
 
+@reported()
 def robustness(
     dataset: Optional[str] = typer.Option(None, help="Data set: fer2013, ckplus, kdef, folder or bag."),
     root: Optional[Path] = typer.Option(None, help="Your copy of the data set."),
@@ -25,13 +26,6 @@ def robustness(
     plot: Optional[Path] = typer.Option(None, help="Draw it to this PNG."),
 ) -> None:
     """Top-1 under fourteen corruptions at three strengths each, beside that of the faces as they are."""
-    with reported():
-        _robustness(source(dataset, root, None, split, option), model, gallery, seed, device, csv, plot)
-
-
-def _robustness(
-    faces: Source, model: Path, gallery: Path, seed: int, device: str, csv: Optional[Path], plot: Optional[Path]
-) -> None:
     from rich.table import Table
 
     from siamese_emotion_ros.cli.loading import load_gallery
@@ -44,6 +38,7 @@ def _robustness(
     from siamese_emotion_ros.recognition.recognizer import Settings
     from siamese_emotion_ros.recognition.whole_files import write_atomically
 
+    faces = source(dataset, root, None, split, option)
     refuse_unwritable(csv, plot)
     embedder = EmbeddingModel.load(model, device, backend="auto", threads=2)
     stored = load_gallery(gallery, embedder, model)

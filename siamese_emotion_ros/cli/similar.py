@@ -12,6 +12,7 @@ from siamese_emotion_ros.cli.errors import reported
 COLUMNS = 8
 
 
+@reported()
 def similar(
     anchor: Path = typer.Argument(..., metavar="ANCHOR", help="Image of the face to compare with."),
     folder: Path = typer.Argument(..., metavar="FOLDER", help="Images to search, subfolders too."),
@@ -27,14 +28,6 @@ def similar(
     force: bool = typer.Option(False, "--force", help="Overwrite the sheet and the table."),
 ) -> None:
     """Find the faces of FOLDER that are near ANCHOR: a contact sheet and a table of distances."""
-    with reported():
-        _similar(anchor, folder, threshold, top, model, crop, sheet, csv, device, force)
-
-
-def _similar(
-    anchor: Path, folder: Path, threshold: Optional[float], top: Optional[int], model: Optional[Path], crop: str,
-    sheet: Path, csv: Path, device: str, force: bool,
-) -> None:
     import cv2
     from rich.table import Table
 

@@ -14,12 +14,14 @@ if TYPE_CHECKING:
     from siamese_emotion_ros.training.train import TrainingResult
 
 
+@reported()
 def train(
     overrides: Optional[List[str]] = typer.Argument(
         None, metavar="[SECTION.KEY=VALUE]...", help="Changes to the configuration, such as trainer.epochs=10."
     ),
-    config: Optional[str] = typer.Option(
-        None, help="YAML file, or the name of a shipped one: compact_fer2013, paper_fer2013_a, paper_ckplus, …"
+    name: Optional[str] = typer.Option(
+        None, "--config",
+        help="YAML file, or the name of a shipped one: compact_fer2013, paper_fer2013_a, paper_ckplus, …",
     ),
     data_root: Optional[Path] = typer.Option(None, help="Your copy of the data set (sets data.root)."),
     output: Path = typer.Option(..., help="Folder of the run: model, checkpoints, logs, configuration."),
@@ -28,14 +30,6 @@ def train(
     progress: bool = typer.Option(True, help="Show a progress bar."),
 ) -> None:
     """Train a network and write OUTPUT/model.safetensors; Ctrl-C or TERM leaves a run that --resume goes on with."""
-    with reported():
-        _train(list(overrides or []), config, data_root, output, resume, stage, progress)
-
-
-def _train(
-    overrides: List[str], name: Optional[str], data_root: Optional[Path], output: Path, resume: bool,
-    stage: Optional[str], progress: bool,
-) -> None:
     from siamese_emotion_ros.cli.loading import load_faces
     from siamese_emotion_ros.cli.output import refuse_unwritable
     from siamese_emotion_ros.recognition.artifacts import read_model
@@ -50,9 +44,8 @@ def _train(
     refuse_unwritable(output / CONFIG)
     if name is None and not (output / CONFIG).is_file():
         raise ConfigError(f"{output} holds no run to resume ({CONFIG} is missing): start one with --config")
-    if stage is not None:
-        overrides.append(f"stage={stage}")
-    config = read_named_config(str(output / CONFIG) if name is None else name, overrides, data_root)
+    changes = [*(overrides or []), *([] if stage is None else [f"stage={stage}"])]
+    config = read_named_config(str(output / CONFIG) if name is None else name, changes, data_root)
     if config.stage == "head":
         config = with_network_of_model(config)
     if config.network.init_from is not None and not resume:

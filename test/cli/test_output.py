@@ -56,9 +56,9 @@ def test_a_package_that_lacks_another_says_so_itself():
     command = typer.Typer()
 
     @command.command()
+    @reported()
     def tell() -> None:
-        with reported():
-            raise ModuleNotFoundError("Neither a nor b is available.\nTry pip.")
+        raise ModuleNotFoundError("Neither a nor b is available.\nTry pip.")
 
     result = CliRunner().invoke(command, [])
     assert result.exit_code == 2 and result.output == "siamese-emotion: Neither a nor b is available. Try pip.\n"
@@ -101,9 +101,9 @@ def test_a_reader_that_has_had_enough_is_no_mistake_of_the_user():
     command = typer.Typer()
 
     @command.command()
+    @reported()
     def tell() -> None:
-        with reported():
-            raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
 
     stdout = sys.stdout
     try:

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, List, Optional, Sequence, Tuple
 
 import typer
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from siamese_emotion_ros.datasets.face_set import FaceSet
 
 
+@reported()
 def build(
     model: Path = typer.Option(..., help="Model file that embeds the anchors."),
     dataset: str = typer.Option(
@@ -65,19 +66,6 @@ def build(
     force: bool = typer.Option(False, "--force", help="Overwrite OUTPUT."),
 ) -> None:
     """Embed the training faces of a data set as a gallery, condensed and calibrated when asked."""
-    with reported():
-        _build(
-            model, dataset, root, output, split, seed, classes, anchors, balance, confirmed, support,
-            corrected, method, judge, k, known_share, image_size, half, options_of(option), device, force,
-        )
-
-
-def _build(
-    model: Path, dataset: str, root: Path, output: Path, split: Optional[str], seed: int, classes: Optional[str],
-    anchors: Optional[int], balance: float, confirmed: bool, support: float, corrected: float,
-    method: str, judge: str, k: int, known_share: Optional[float], image_size: Optional[int], half: bool,
-    options: Dict[str, Any], device: str, force: bool,
-) -> None:
     from siamese_emotion_ros.cli.gallery.output import write_and_tell
     from siamese_emotion_ros.cli.loading import load_faces
     from siamese_emotion_ros.cli.output import plain_console, refuse_existing
@@ -98,6 +86,7 @@ def _build(
     from siamese_emotion_ros.recognition.gallery import build_gallery
     from siamese_emotion_ros.recognition.model import EmbeddingModel
 
+    options = options_of(option)
     refuse_existing(output, force)
     check_method(method)
     check_judge(judge)

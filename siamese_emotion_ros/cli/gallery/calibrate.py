@@ -10,6 +10,7 @@ from siamese_emotion_ros.cli.errors import reported
 from siamese_emotion_ros.cli.source import Source, options_of
 
 
+@reported()
 def calibrate(
     file: Path = typer.Argument(..., metavar="GALLERY", help="The gallery to calibrate, such as a condensed one."),
     model: Path = typer.Option(..., help="The gallery's model file."),
@@ -33,15 +34,6 @@ def calibrate(
     Each emotion's share of the vote is raised to a power (sharpness), a constant (doubt) is added, and they are brought
     back to sum 1.
     """
-    with reported():
-        faces = Source(dataset, root, split, options_of(option))
-        _calibrate(file, model, faces, output, known_share, k, seed, device, force)
-
-
-def _calibrate(
-    file: Path, model: Path, faces: Source, output: Path, known_share: float, k: Optional[int], seed: int, device: str,
-    force: bool,
-) -> None:
     from dataclasses import replace
 
     from siamese_emotion_ros.cli.gallery.output import write_and_tell
@@ -50,6 +42,7 @@ def _calibrate(
     from siamese_emotion_ros.recognition.artifacts import read_gallery
     from siamese_emotion_ros.recognition.calibration import calibrated
 
+    faces = Source(dataset, root, split, options_of(option))
     refuse_existing(output, force)
     if not 0 < known_share < 1:
         raise ValueError(f"--known-share is {known_share}: expected a share between 0 and 1, such as 0.95")

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Dict, List, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Dict, List, Optional, Union
 
 import typer
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 NOTHING_LOST = 0.005
 
 
+@reported()
 def compare(
     file: Path = typer.Argument(..., metavar="GALLERY", help="The full gallery."),
     dataset: str = typer.Option("fer2013", help="Whom to ask about: fer2013, ckplus, kdef, folder or bag."),
@@ -50,19 +51,6 @@ def compare(
     force: bool = typer.Option(False, "--force", help="Overwrite the CSV file."),
 ) -> None:
     """Condense a gallery in every way and size, and hold top-1 against that of the full one."""
-    with reported():
-        _compare(
-            file, Source(dataset, root, split, options_of(option)), classes, model,
-            tuple(numbers(sizes, "--sizes", "100,300,1000", int)), tuple(methods.split(",")), judge,
-            tuple(numbers(k, "--k", "5,15", int)) if k else (), seeds, balance, split_seed, csv, device, force,
-        )
-
-
-def _compare(
-    file: Path, faces: Source, classes: Optional[str], model: Optional[Path], sizes: Tuple[int, ...],
-    methods: Tuple[str, ...], judge: str, ks: Tuple[int, ...], seeds: int, balance: float, split_seed: int,
-    csv: Optional[Path], device: str, force: bool,
-) -> None:
     from siamese_emotion_ros.cli.gallery.queries import embedded_queries
     from siamese_emotion_ros.cli.output import plain_console, refuse_existing
     from siamese_emotion_ros.cli.progress import face_progress
@@ -73,8 +61,12 @@ def _compare(
     from siamese_emotion_ros.recognition.whole_files import write_atomically
     from siamese_emotion_ros.shipped import DEFAULT_MODEL, shipped_path
 
+    faces = Source(dataset, root, split, options_of(option))
+    counts = numbers(sizes, "--sizes", "100,300,1000", int)
+    ks = numbers(k, "--k", "5,15", int) if k else []
+    tried = methods.split(",")
     refuse_existing(csv, force)
-    for method in methods:  # before the data set is read, which takes a while
+    for method in tried:  # before the data set is read, which takes a while
         check_method(method)
     check_judge(judge)
     queries = embedded_queries(
@@ -82,12 +74,12 @@ def _compare(
         classes,
     )
     clear = None
-    if set(methods) & set(EDITING):
+    if set(tried) & set(EDITING):
         with face_progress("asking who is clear") as progress:
             clear = clear_by(judge, queries.gallery, queries.model, progress)
     with face_progress("condensing") as progress:
         compared = compare_condensations(
-            queries.gallery, queries.embeddings, queries.labels, sizes, methods, ks, seeds, balance, clear,
+            queries.gallery, queries.embeddings, queries.labels, counts, tried, ks, seeds, balance, clear,
             progress,
         )
     console = plain_console()

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from siamese_emotion_ros.recognition.gallery import Gallery
 
 
+@reported()
 def condense(
     file: Path = typer.Argument(..., metavar="GALLERY", help="The gallery to condense."),
     anchors: int = typer.Option(..., help="Keep about this many."),
@@ -28,14 +29,6 @@ def condense(
     force: bool = typer.Option(False, "--force", help="Overwrite OUTPUT."),
 ) -> None:
     """Condense a gallery; its threshold is carried over, so that as many faces stay known."""
-    with reported():
-        _condense(file, anchors, output, method, balance, seed, k, half, force)
-
-
-def _condense(
-    file: Path, anchors: int, output: Path, method: str, balance: float, seed: int, k: Optional[int], half: bool,
-    force: bool,
-) -> None:
     from dataclasses import replace
 
     import numpy as np

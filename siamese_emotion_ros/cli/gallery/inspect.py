@@ -14,20 +14,16 @@ if TYPE_CHECKING:
     from siamese_emotion_ros.evaluation.inspection import Confusion
 
 
+@reported()
 def inspect(
     file: Path = typer.Argument(..., metavar="GALLERY", help="A gallery (*.gallery.safetensors)."),
     plot: Optional[Path] = typer.Option(None, help="Draw a map of the anchors and their confusions as this PNG."),
     confusions: int = typer.Option(5, min=0, help="Pairs of anchors to name that lie closest across two emotions."),
     seed: int = typer.Option(0, min=0, help="Seed of the map, and of the sample by which a large gallery is judged."),
-    json: bool = typer.Option(False, "--json", help="Print JSON instead of tables."),
+    as_json: bool = typer.Option(False, "--json", help="Print JSON instead of tables."),
     force: bool = typer.Option(False, "--force", help="Overwrite the PNG."),
 ) -> None:
     """Say what a gallery is like inside: counts, spread, which emotions its anchors confuse; draw it as a map."""
-    with reported():
-        _inspect(file, plot, confusions, seed, json, force)
-
-
-def _inspect(file: Path, plot: Optional[Path], confusions: int, seed: int, as_json: bool, force: bool) -> None:
     import json
 
     from siamese_emotion_ros.cli.inspect import facts_tables, gallery_facts

@@ -9,6 +9,7 @@ import typer
 from siamese_emotion_ros.cli.errors import reported
 
 
+@reported()
 def merge(
     files: List[Path] = typer.Argument(..., metavar="GALLERY...", help="Galleries of one model, two or more."),
     output: Path = typer.Option(..., help="Gallery file to write (*.gallery.safetensors)."),
@@ -19,11 +20,6 @@ def merge(
     force: bool = typer.Option(False, "--force", help="Overwrite OUTPUT."),
 ) -> None:
     """Put the anchors of several galleries into one; an anchor that two of them have is taken once."""
-    with reported():
-        _merge(files, output, k, threshold, force)
-
-
-def _merge(files: List[Path], output: Path, k: Optional[int], threshold: Optional[float], force: bool) -> None:
     from dataclasses import replace
 
     from siamese_emotion_ros.cli.gallery.output import write_and_tell

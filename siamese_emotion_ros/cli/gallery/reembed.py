@@ -9,6 +9,7 @@ import typer
 from siamese_emotion_ros.cli.errors import reported
 
 
+@reported()
 def reembed(
     file: Path = typer.Argument(..., metavar="GALLERY", help="A gallery that carries images."),
     model: Path = typer.Option(..., help="Model file that it is to fit."),
@@ -21,13 +22,6 @@ def reembed(
     force: bool = typer.Option(False, "--force", help="Overwrite OUTPUT."),
 ) -> None:
     """Embed the images of a gallery anew for another model; labels, names, k and images stay."""
-    with reported():
-        _reembed(file, model, output, threshold, half, device, force)
-
-
-def _reembed(
-    file: Path, model: Path, output: Path, threshold: Optional[float], half: bool, device: str, force: bool
-) -> None:
     from dataclasses import replace
 
     from siamese_emotion_ros.cli.gallery.output import write_and_tell

@@ -9,6 +9,7 @@ import typer
 from siamese_emotion_ros.cli.errors import reported
 
 
+@reported()
 def relabel(
     file: Path = typer.Argument(..., metavar="GALLERY", help="The gallery to change."),
     output: Path = typer.Option(..., help="Gallery file to write; may be GALLERY itself, with --force."),
@@ -22,21 +23,17 @@ def relabel(
     force: bool = typer.Option(False, "--force", help="Overwrite OUTPUT."),
 ) -> None:
     """Rename or join classes, and correct the labels of single anchors."""
-    with reported():
-        _relabel(file, output, rename or [], anchor or [], table, force)
-
-
-def _relabel(
-    file: Path, output: Path, rename: List[str], anchor: List[str], table: Optional[Path], force: bool
-) -> None:
     from siamese_emotion_ros.cli.gallery.output import write_and_tell
     from siamese_emotion_ros.cli.output import plain_console, refuse_existing
     from siamese_emotion_ros.recognition.artifacts import read_gallery
     from siamese_emotion_ros.recognition.curation import relabel as relabelled
 
     refuse_existing(output, force)
-    classes = _pairs(rename, "--rename", "such as smile=happiness")
-    anchors = {**(_labels_of(table) if table is not None else {}), **_pairs(anchor, "--anchor", "a name and a label")}
+    classes = _pairs(rename or [], "--rename", "such as smile=happiness")
+    anchors = {
+        **(_labels_of(table) if table is not None else {}),
+        **_pairs(anchor or [], "--anchor", "a name and a label"),
+    }
     if not classes and not anchors:
         raise ValueError("nothing to change: give --rename, --anchor or --table")
     before = read_gallery(file)

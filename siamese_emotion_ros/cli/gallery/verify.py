@@ -9,19 +9,13 @@ import typer
 from siamese_emotion_ros.cli.errors import reported
 
 
+@reported()
 def verify(
     file: Path = typer.Argument(..., metavar="GALLERY", help="The gallery to check."),
     model: Optional[Path] = typer.Option(None, help="Model file that it has to fit."),
     device: str = typer.Option("auto", help="auto, cpu, cuda or cuda:<n>."),
 ) -> None:
     """Check a gallery file, and that it fits a model. Exit code 0: usable; 1: it failed a check; 2: not readable."""
-    with reported():
-        usable = _verify(file, model, device)
-    if not usable:
-        raise typer.Exit(1)
-
-
-def _verify(file: Path, model: Optional[Path], device: str) -> bool:
     from rich.table import Table
     from rich.text import Text
 
@@ -53,4 +47,5 @@ def _verify(file: Path, model: Optional[Path], device: str) -> bool:
     console.print(f"{verdict}{against}", style="green" if usable else "bold red", soft_wrap=True)
     if model is None:
         console.print("give --model to check that it fits one", style="dim")
-    return usable
+    if not usable:
+        raise typer.Exit(1)
