@@ -11,8 +11,7 @@ from typing import Any, Dict, List, Optional
 import typer
 
 from siamese_emotion_ros.cli.errors import reported
-
-PACKAGE = "siamese_emotion_ros"
+from siamese_emotion_ros.shipped import PACKAGE
 
 
 @reported()

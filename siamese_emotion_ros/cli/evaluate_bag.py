@@ -58,7 +58,7 @@ def evaluate_bag(
     from siamese_emotion_ros.evaluation.bag_film import Film
     from siamese_emotion_ros.evaluation.report import write_report
     from siamese_emotion_ros.evaluation.terminal import bag_summary, summary
-    from siamese_emotion_ros.recognition.artifacts import write_atomically
+    from siamese_emotion_ros.recognition.whole_files import write_atomically
 
     if results is not None and results.exists():
         raise ValueError(f"{results} exists already: choose another name for --results, or remove it")

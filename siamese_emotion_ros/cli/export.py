@@ -41,8 +41,8 @@ def export(
 
 def _write_onnx(stored: StoredModel, output: Path, console: Console) -> bool:
     from siamese_emotion_ros.evaluation.onnx_export import TOLERANCE, largest_difference, to_onnx
-    from siamese_emotion_ros.recognition.artifacts import write_atomically
     from siamese_emotion_ros.recognition.model import EmbeddingModel
+    from siamese_emotion_ros.recognition.whole_files import write_atomically
 
     content = to_onnx(stored)
     difference = largest_difference(content, EmbeddingModel(stored, "cpu"))
