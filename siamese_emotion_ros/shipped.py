@@ -30,6 +30,16 @@ def shipped_path(*parts: str) -> Path:
     return shipped_root().joinpath(*parts)
 
 
+def default_model() -> Path:
+    """The model file that is used where nobody names one."""
+    return shipped_path("models", DEFAULT_MODEL)
+
+
+def default_gallery(label_set: str = "seven") -> Path:
+    """The gallery file of the default model for a label set: seven, a or b."""
+    return shipped_path("models", DEFAULT_GALLERIES.format(label_set))
+
+
 def shipped_models() -> List[str]:
     """The folder of the models that come with the package, as a list for the parameter artifact_dirs."""
     try:

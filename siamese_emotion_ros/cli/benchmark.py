@@ -11,7 +11,7 @@ from typing import Any, Dict, List, Optional
 import typer
 
 from siamese_emotion_ros.cli.errors import reported
-from siamese_emotion_ros.shipped import PACKAGE
+from siamese_emotion_ros.shipped import PACKAGE, default_model
 
 
 @reported()
@@ -38,14 +38,12 @@ def benchmark(
     from siamese_emotion_ros.recognition.model import EmbeddingModel
     from siamese_emotion_ros.recognition.recognizer import Recognizer
     from siamese_emotion_ros.recognition.whole_files import write_atomically
-    from siamese_emotion_ros.shipped import DEFAULT_MODEL, shipped_path
 
     refuse_unwritable(json_file)
     if image is not None and not seconds:
         raise ValueError("--image is what the pipeline is sent, which --seconds 0 leaves out: give one of them")
     console = plain_console()
-    file = model_file or shipped_path("models", DEFAULT_MODEL)
-    model = EmbeddingModel.load(file, device, backend=backend, threads=threads)
+    model = EmbeddingModel.load(model_file or default_model(), device, backend=backend, threads=threads)
     torch.set_num_threads(threads)
     with console.status(f"recognising {repeats} faces among {anchors} anchors"):
         times = recognize_times(Recognizer(model, gallery_of(model, anchors)), repeats)

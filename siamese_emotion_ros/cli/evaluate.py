@@ -8,7 +8,7 @@ import typer
 
 from siamese_emotion_ros.cli.errors import reported
 from siamese_emotion_ros.cli.source import Source, named, options_of, source
-from siamese_emotion_ros.shipped import DEFAULT_GALLERIES, DEFAULT_MODEL
+from siamese_emotion_ros.shipped import default_gallery, default_model
 
 
 @reported()
@@ -88,11 +88,11 @@ def evaluate(
     refuse_unwritable(json_file, html_file)
     settings = Settings(k, threshold)
     wanted = None if classes is None else parse_label_set(classes)
-    model_file = _shipped(DEFAULT_MODEL) if model_file is None else model_file
+    model_file = model_file or default_model()
     embedder = EmbeddingModel.load(model_file, device)
     stored = None
     if anchored is None:
-        gallery_file = _shipped(DEFAULT_GALLERIES.format(_set_name(wanted))) if gallery_file is None else gallery_file
+        gallery_file = gallery_file or default_gallery(_set_name(wanted))
         stored = load_gallery(gallery_file, embedder, model_file)
     facts = {"data": str(queried.root), "model file": str(model_file), "seed": seed}
     if queried.options:
@@ -146,9 +146,3 @@ def _set_name(classes: Optional[Tuple[str, ...]]) -> str:
     from siamese_emotion_ros.recognition.emotions import LABEL_SETS
 
     return next((name for name in ("a", "b") if classes is not None and set(classes) == set(LABEL_SETS[name])), "seven")
-
-
-def _shipped(name: str) -> Path:
-    from siamese_emotion_ros.shipped import shipped_path
-
-    return shipped_path("models", name)

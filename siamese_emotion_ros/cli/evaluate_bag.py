@@ -10,7 +10,7 @@ import typer
 
 from siamese_emotion_ros.cli.errors import reported
 from siamese_emotion_ros.cli.output import plain_console, refuse_unwritable
-from siamese_emotion_ros.shipped import DEFAULT_GALLERIES, DEFAULT_MODEL
+from siamese_emotion_ros.shipped import default_gallery, default_model
 
 if TYPE_CHECKING:
     from siamese_emotion_ros.evaluation.bag_replay import Frame
@@ -139,13 +139,11 @@ def _recognizer(
     from siamese_emotion_ros.cli.loading import load_gallery
     from siamese_emotion_ros.recognition.model import EmbeddingModel
     from siamese_emotion_ros.recognition.recognizer import Recognizer, Settings
-    from siamese_emotion_ros.shipped import shipped_path
 
     settings = Settings(k, threshold)
-    model = model or shipped_path("models", DEFAULT_MODEL)
+    model = model or default_model()
     embedder = EmbeddingModel.load(model, device, backend="auto")
-    anchors = load_gallery(gallery or shipped_path("models", DEFAULT_GALLERIES.format("seven")), embedder, model)
-    return Recognizer(embedder, anchors, settings)
+    return Recognizer(embedder, load_gallery(gallery or default_gallery(), embedder, model), settings)
 
 
 def _one_thread_each() -> None:

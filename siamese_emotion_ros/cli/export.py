@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Optional
 import typer
 
 from siamese_emotion_ros.cli.errors import reported
+from siamese_emotion_ros.shipped import default_model
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -27,11 +28,10 @@ def export(
     """Write a model in another form; as ONNX, exit code 1 and no file when it differs from torch by more than 1e-4."""
     from siamese_emotion_ros.cli.output import plain_console, refuse_existing
     from siamese_emotion_ros.recognition.artifacts import read_model
-    from siamese_emotion_ros.shipped import DEFAULT_MODEL, shipped_path
 
     if format not in FORMATS:
         raise ValueError(f"unknown format {format!r}: expected {' or '.join(FORMATS)}")
-    model = shipped_path("models", DEFAULT_MODEL) if model is None else model
+    model = model or default_model()
     output = Path(model.stem + FORMATS[format]) if output is None else output
     refuse_existing(output, force)
     write = _write_onnx if format == "onnx" else _write_half

@@ -7,6 +7,7 @@ from typing import Optional
 import typer
 
 from siamese_emotion_ros.cli.errors import reported
+from siamese_emotion_ros.shipped import default_model
 
 #: Faces in a row of the contact sheet.
 COLUMNS = 8
@@ -37,14 +38,12 @@ def similar(
     from siamese_emotion_ros.evaluation.retrieval import matches_csv, similar_faces, within
     from siamese_emotion_ros.recognition.model import EmbeddingModel
     from siamese_emotion_ros.recognition.whole_files import write_atomically
-    from siamese_emotion_ros.shipped import DEFAULT_MODEL, shipped_path
 
     refuse_unwritable(sheet, csv)
     for output in (sheet, csv):
         _refuse_input(output, anchor, folder)
         refuse_existing(output, force)
-    model = shipped_path("models", DEFAULT_MODEL) if model is None else model
-    embedder = EmbeddingModel.load(model, device)
+    embedder = EmbeddingModel.load(model or default_model(), device)
     with face_progress("comparing faces") as progress:
         face, matches, skipped = similar_faces(embedder, anchor, folder, crop, progress=progress)
     near = within(matches, threshold, top)

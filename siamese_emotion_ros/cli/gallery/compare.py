@@ -9,6 +9,7 @@ import typer
 from siamese_emotion_ros.cli.errors import reported
 from siamese_emotion_ros.cli.lists import numbers
 from siamese_emotion_ros.cli.source import Source, options_of
+from siamese_emotion_ros.shipped import default_model
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -59,7 +60,6 @@ def compare(
     from siamese_emotion_ros.recognition.artifacts import read_gallery
     from siamese_emotion_ros.recognition.condensation import EDITING, check_judge, check_method, clear_by
     from siamese_emotion_ros.recognition.whole_files import write_atomically
-    from siamese_emotion_ros.shipped import DEFAULT_MODEL, shipped_path
 
     faces = Source(dataset, root, split, options_of(option))
     counts = numbers(sizes, "--sizes", "100,300,1000", int)
@@ -69,10 +69,7 @@ def compare(
     for method in tried:  # before the data set is read, which takes a while
         check_method(method)
     check_judge(judge)
-    queries = embedded_queries(
-        read_gallery(file), model or shipped_path("models", DEFAULT_MODEL), faces, split_seed, device,
-        classes,
-    )
+    queries = embedded_queries(read_gallery(file), model or default_model(), faces, split_seed, device, classes)
     clear = None
     if set(tried) & set(EDITING):
         with face_progress("asking who is clear") as progress:
