@@ -66,6 +66,7 @@ def build(
     force: bool = typer.Option(False, "--force", help="Overwrite OUTPUT."),
 ) -> None:
     """Embed the training faces of a data set as a gallery, condensed and calibrated when asked."""
+    from siamese_emotion_ros.cli.gallery.calibration import check_known_share
     from siamese_emotion_ros.cli.gallery.output import write_and_tell
     from siamese_emotion_ros.cli.loading import load_faces
     from siamese_emotion_ros.cli.output import plain_console, refuse_existing
@@ -94,8 +95,8 @@ def build(
         raise ValueError("--method, --balance and --judge say which --anchors are kept: say how many, too")
     if judge != JUDGES[0] and method not in EDITING:
         raise ValueError(f"--judge {judge} says which anchors are clear, which --method {method} does not ask")
-    if known_share is not None and not 0 < known_share < 1:
-        raise ValueError(f"--known-share is {known_share}: expected a share between 0 and 1, such as 0.99")
+    if known_share is not None:
+        check_known_share(known_share)
     embedder = EmbeddingModel.load(model, device)
     wanted = parse_label_set(classes) if classes else None
     faces = load_faces(dataset, root, options)

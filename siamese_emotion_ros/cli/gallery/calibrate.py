@@ -36,6 +36,7 @@ def calibrate(
     """
     from dataclasses import replace
 
+    from siamese_emotion_ros.cli.gallery.calibration import check_known_share
     from siamese_emotion_ros.cli.gallery.output import write_and_tell
     from siamese_emotion_ros.cli.gallery.queries import embedded_queries
     from siamese_emotion_ros.cli.output import plain_console, refuse_existing
@@ -44,8 +45,7 @@ def calibrate(
 
     faces = Source(dataset, root, split, options_of(option))
     refuse_existing(output, force)
-    if not 0 < known_share < 1:
-        raise ValueError(f"--known-share is {known_share}: expected a share between 0 and 1, such as 0.95")
+    check_known_share(known_share)
     gallery = read_gallery(file)
     if k is not None:
         gallery = replace(gallery, k=k)

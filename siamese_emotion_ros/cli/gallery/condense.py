@@ -33,6 +33,7 @@ def condense(
 
     import numpy as np
 
+    from siamese_emotion_ros.cli.gallery.calibration import is_calibrated
     from siamese_emotion_ros.cli.gallery.output import write_and_tell
     from siamese_emotion_ros.cli.output import plain_console, refuse_existing
     from siamese_emotion_ros.cli.progress import face_progress
@@ -68,7 +69,7 @@ def condense(
     write_and_tell(console, output, condensed, half)
     if condensed.threshold is not None:
         console.print(f"the threshold was {full.threshold:.4g} among {len(full)} anchors")
-    if (full.sharpness, full.doubt) != (1, 0):
+    if is_calibrated(full):
         console.print("sharpness and doubt are those of the full gallery: `gallery calibrate` finds this one's",
                       style="yellow")
     if full.images is not None and condensed.images is None:

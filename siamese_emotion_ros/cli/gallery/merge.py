@@ -22,6 +22,7 @@ def merge(
     """Put the anchors of several galleries into one; an anchor that two of them have is taken once."""
     from dataclasses import replace
 
+    from siamese_emotion_ros.cli.gallery.calibration import is_calibrated
     from siamese_emotion_ros.cli.gallery.output import write_and_tell
     from siamese_emotion_ros.cli.output import plain_console, refuse_existing
     from siamese_emotion_ros.recognition.artifacts import read_gallery
@@ -48,8 +49,7 @@ def merge(
     if threshold is None and whole.threshold is None and any(gallery.threshold is not None for gallery in galleries):
         texts = ", ".join("none" if gallery.threshold is None else f"{gallery.threshold:.4g}" for gallery in galleries)
         console.print(f"the thresholds differ ({texts}), so there is none: give --threshold to set one", style="yellow")
-    certain = [(gallery.sharpness, gallery.doubt) != (1, 0) for gallery in (whole, *galleries)]
-    if any(certain) and not certain[0]:
+    if any(map(is_calibrated, galleries)) and not is_calibrated(whole):
         console.print("confidence is calibrated no more: `gallery calibrate` finds sharpness, doubt and threshold",
                       style="yellow")
     if whole.images is None and any(gallery.images is not None for gallery in galleries):
