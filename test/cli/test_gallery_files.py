@@ -140,8 +140,8 @@ def test_calibrate_sets_what_a_condensed_gallery_has_lost(files, tmp_path):
     asked = [cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) for path in sorted((files / "faces").glob("*/*.png"))]
     known = [result.label != "unknown" for result in Recognizer(embedder, after).recognize(asked)]
     assert sum(known) == 12
-    refused("name the gallery's model", "calibrate", few, "--model", files / "other.safetensors", *faces, "--output",
-            tmp_path / "no")
+    refused("name the gallery's model by --model", "calibrate", few, "--model", files / "other.safetensors", *faces,
+            "--output", tmp_path / "no")
 
 
 def test_compare_refuses_faces_that_are_anchors(files, tmp_path):

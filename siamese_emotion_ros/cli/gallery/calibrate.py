@@ -39,17 +39,19 @@ def calibrate(
     from siamese_emotion_ros.cli.gallery.calibration import check_known_share
     from siamese_emotion_ros.cli.gallery.output import write_and_tell
     from siamese_emotion_ros.cli.gallery.queries import embedded_queries
+    from siamese_emotion_ros.cli.loading import load_gallery
     from siamese_emotion_ros.cli.output import plain_console, refuse_existing
-    from siamese_emotion_ros.recognition.artifacts import read_gallery
     from siamese_emotion_ros.recognition.calibration import calibrated
+    from siamese_emotion_ros.recognition.model import EmbeddingModel
 
     faces = Source(dataset, root, split, options_of(option))
     refuse_existing(output, force)
     check_known_share(known_share)
-    gallery = read_gallery(file)
+    embedder = EmbeddingModel.load(model, device)
+    gallery = load_gallery(file, embedder, model)
     if k is not None:
         gallery = replace(gallery, k=k)
-    queries = embedded_queries(gallery, model, faces, seed, device)
+    queries = embedded_queries(gallery, embedder, faces, seed)
     if queries.gallery.classes != gallery.classes:
         missing = ", ".join(label for label in gallery.classes if label not in queries.gallery.classes)
         raise ValueError(f"{faces.root} has no face of {missing}: calibrate on faces of all the gallery's labels")

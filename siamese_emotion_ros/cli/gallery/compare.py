@@ -53,12 +53,13 @@ def compare(
 ) -> None:
     """Condense a gallery in every way and size, and hold top-1 against that of the full one."""
     from siamese_emotion_ros.cli.gallery.queries import embedded_queries
+    from siamese_emotion_ros.cli.loading import load_gallery
     from siamese_emotion_ros.cli.output import plain_console, refuse_existing
     from siamese_emotion_ros.cli.progress import face_progress
     from siamese_emotion_ros.evaluation.condensing import compare_condensations
     from siamese_emotion_ros.evaluation.tables import as_csv
-    from siamese_emotion_ros.recognition.artifacts import read_gallery
     from siamese_emotion_ros.recognition.condensation import EDITING, check_judge, check_method, clear_by
+    from siamese_emotion_ros.recognition.model import EmbeddingModel
     from siamese_emotion_ros.recognition.whole_files import write_atomically
 
     faces = Source(dataset, root, split, options_of(option))
@@ -69,11 +70,13 @@ def compare(
     for method in tried:  # before the data set is read, which takes a while
         check_method(method)
     check_judge(judge)
-    queries = embedded_queries(read_gallery(file), model or default_model(), faces, split_seed, device, classes)
+    model = model or default_model()
+    embedder = EmbeddingModel.load(model, device)
+    queries = embedded_queries(load_gallery(file, embedder, model), embedder, faces, split_seed, classes)
     clear = None
     if set(tried) & set(EDITING):
         with face_progress("asking who is clear") as progress:
-            clear = clear_by(judge, queries.gallery, queries.model, progress)
+            clear = clear_by(judge, queries.gallery, embedder, progress)
     with face_progress("condensing") as progress:
         compared = compare_condensations(
             queries.gallery, queries.embeddings, queries.labels, counts, tried, ks, seeds, balance, clear,
