@@ -61,13 +61,13 @@ def benchmark_knn(
 
 def _table(costs: List[SearchCost], k: int, dimensions: int, threads: int, approximate: str) -> RenderableType:
     from rich.console import Group
-    from rich.table import Table
     from rich.text import Text
 
+    from siamese_emotion_ros.cli.output import plain_table
+
     clock = "processor" if threads == 1 else "wall"
-    table = Table(
-        title=f"{k} nearest of anchors in {dimensions} dimensions; {threads} thread{'s' * (threads > 1)}, {clock} time",
-        title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim",
+    table = plain_table(
+        f"{k} nearest of anchors in {dimensions} dimensions; {threads} thread{'s' * (threads > 1)}, {clock} time"
     )
     for name in ("anchors", "faces", "exact", "faiss flat", "exact / faiss", "memory", approximate, "recall"):
         table.add_column(name, justify="right", no_wrap=True)

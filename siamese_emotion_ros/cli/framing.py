@@ -32,11 +32,10 @@ def framing(
 ) -> None:
     """Put faces at known places into made-up scenes, and name what each detector and margin cuts out of them."""
     import numpy as np
-    from rich.table import Table
     from rich.text import Text
 
     from siamese_emotion_ros.cli.loading import load_gallery
-    from siamese_emotion_ros.cli.output import plain_console, refuse_unwritable
+    from siamese_emotion_ros.cli.output import plain_console, plain_table, refuse_unwritable
     from siamese_emotion_ros.cli.progress import face_progress
     from siamese_emotion_ros.evaluation import framing as measuring
     from siamese_emotion_ros.evaluation.anchors import narrowed, shared_classes
@@ -60,10 +59,7 @@ def framing(
         rows = measuring.framing(embedder, anchors, detectors, tried, queries, seed, progress)
 
     console = plain_console()
-    table = Table(
-        title=f"{model.name} on {len(queries)} faces of {faces.dataset}, {part}, in scenes",
-        title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim",
-    )
+    table = plain_table(f"{model.name} on {len(queries)} faces of {faces.dataset}, {part}, in scenes")
     for heading in ("detector", "margin", "found", "right", "down", "size", "top-1", "known box"):
         table.add_column(heading, justify="left" if heading == "detector" else "right", no_wrap=True)
     for row, before in zip(rows, [None, *rows]):

@@ -96,10 +96,11 @@ def gallery_facts(file: Path, gallery: Gallery, judgement: Judgement) -> Dict[st
 def facts_tables(file: Path, facts: Dict[str, Any]) -> RenderableType:
     """The facts about a model or gallery file as a terminal shows them."""
     from rich.console import Group
-    from rich.table import Table
     from rich.text import Text
 
-    plain = Table(show_header=False, box=None, pad_edge=False)
+    from siamese_emotion_ros.cli.output import plain_table
+
+    plain = plain_table(show_header=False)
     plain.add_column(style="dim", no_wrap=True)
     plain.add_column(overflow="fold")
     for name, text in _facts(facts).items():
@@ -138,9 +139,9 @@ def _facts(facts: Dict[str, Any]) -> Dict[str, str]:
 
 
 def _class_table(facts: Dict[str, Any]) -> RenderableType:
-    from rich.table import Table
+    from siamese_emotion_ros.cli.output import plain_table
 
-    table = Table(box=None, pad_edge=False, header_style="dim")
+    table = plain_table()
     table.add_column("emotion")
     for name in ("anchors", "spread", "nearest", "recall"):
         table.add_column(name, justify="right")

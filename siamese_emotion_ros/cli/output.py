@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Optional
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 
 def refuse_unwritable(*outputs: Optional[Path]) -> None:
@@ -41,3 +42,13 @@ def plain_console(stderr: bool = False, quiet: bool = False) -> Console:
     from rich.console import Console
 
     return Console(highlight=False, markup=False, emoji=False, stderr=stderr, quiet=quiet)
+
+
+def plain_table(title: Optional[str] = None, show_header: bool = True) -> Table:
+    """A table without lines, with a bold title and a dim header."""
+    from rich.table import Table
+
+    return Table(
+        title=title, title_justify="left", title_style="bold", show_header=show_header, header_style="dim", box=None,
+        pad_edge=False,
+    )

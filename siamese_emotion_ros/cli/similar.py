@@ -30,9 +30,8 @@ def similar(
 ) -> None:
     """Find the faces of FOLDER that are near ANCHOR: a contact sheet and a table of distances."""
     import cv2
-    from rich.table import Table
 
-    from siamese_emotion_ros.cli.output import plain_console, refuse_existing, refuse_unwritable
+    from siamese_emotion_ros.cli.output import plain_console, plain_table, refuse_existing, refuse_unwritable
     from siamese_emotion_ros.cli.progress import face_progress
     from siamese_emotion_ros.drawing.contact_sheet import contact_sheet
     from siamese_emotion_ros.evaluation.retrieval import matches_csv, similar_faces, within
@@ -55,7 +54,7 @@ def similar(
     write_atomically(sheet, png.tobytes())
 
     console = plain_console()
-    table = Table(box=None, pad_edge=False, header_style="dim")
+    table = plain_table()
     for name in ("rank", "distance"):
         table.add_column(name, justify="right")
     table.add_column("file", overflow="fold")

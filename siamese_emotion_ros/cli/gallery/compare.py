@@ -90,10 +90,11 @@ def compare(
 
 
 def _table(title: str, rows: List[Condensed]) -> RenderableType:
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim")
+    from siamese_emotion_ros.cli.output import plain_table
+
+    table = plain_table(title)
     table.add_column("method")
     names = ["anchors", "k", "top-1", "lost", "macro recall"]
     if any(row.seeds > 1 for row in rows):

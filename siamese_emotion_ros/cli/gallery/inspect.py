@@ -57,10 +57,9 @@ def inspect(
 
 
 def _pairs_table(pairs: List[Confusion]) -> RenderableType:
-    from rich.table import Table
+    from siamese_emotion_ros.cli.output import plain_table
 
-    table = Table(title="Closest across two emotions", title_justify="left", title_style="bold", box=None,
-                  pad_edge=False, header_style="dim")
+    table = plain_table("Closest across two emotions")
     table.add_column("distance", justify="right")
     for name in ("emotion", "anchor", "emotion", "anchor"):
         table.add_column(name, overflow="fold")

@@ -32,9 +32,9 @@ def write_and_tell(console: Console, output: Path, gallery: Gallery, half: bool 
 
 def anchors_table(gallery: Gallery) -> RenderableType:
     """How many anchors each emotion has, and which share of all that is."""
-    from rich.table import Table
+    from siamese_emotion_ros.cli.output import plain_table
 
-    table = Table(box=None, pad_edge=False, header_style="dim")
+    table = plain_table()
     table.add_column("emotion")
     table.add_column("anchors", justify="right")
     table.add_column("share", justify="right")

@@ -16,10 +16,9 @@ def verify(
     device: str = typer.Option("auto", help="auto, cpu, cuda or cuda:<n>."),
 ) -> None:
     """Check a gallery file, and that it fits a model. Exit code 0: usable; 1: it failed a check; 2: not readable."""
-    from rich.table import Table
     from rich.text import Text
 
-    from siamese_emotion_ros.cli.output import plain_console
+    from siamese_emotion_ros.cli.output import plain_console, plain_table
     from siamese_emotion_ros.cli.progress import face_progress
     from siamese_emotion_ros.evaluation.gallery_check import FAILED, PASSED, check_fit, check_gallery
     from siamese_emotion_ros.recognition.artifacts import read_gallery
@@ -31,7 +30,7 @@ def verify(
         embedder = EmbeddingModel.load(model, device)
         with face_progress("embedding its images") as progress:
             findings += check_fit(gallery, embedder, progress)
-    table = Table(box=None, pad_edge=False, show_header=False)
+    table = plain_table(show_header=False)
     for _ in range(2):
         table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
