@@ -17,9 +17,8 @@ def load_faces(dataset: str, root: Path, options: Mapping[str, Any], quiet: bool
     """
     from collections import Counter
 
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-
     from siamese_emotion_ros.cli.output import plain_console
+    from siamese_emotion_ros.cli.progress import reading_progress
     from siamese_emotion_ros.datasets.load import DATASETS, load
 
     loaders = dict(DATASETS)
@@ -28,14 +27,8 @@ def load_faces(dataset: str, root: Path, options: Mapping[str, Any], quiet: bool
 
         loaders["bag"] = load_bag
     console = plain_console(stderr=True, quiet=quiet)
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(f"reading {dataset}", total=None)
-
-        def show(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total)
-
-        faces = load(dataset, root, loaders, **{"progress": show, **options})
+    with reading_progress(f"reading {dataset}", console) as progress:
+        faces = load(dataset, root, loaders, **{"progress": progress, **options})
     if faces.skipped:
         first = faces.skipped[0]
         console.print(f"skipped {len(faces.skipped)}, such as {first.name}: {first.reason}", soft_wrap=True)
