@@ -87,6 +87,8 @@ def gallery_facts(file: Path, gallery: Gallery, judgement: Judgement) -> Dict[st
         "embedding_dim": gallery.embeddings.shape[1],
         "k": gallery.k,
         "threshold": gallery.threshold,
+        "sharpness": gallery.sharpness,
+        "doubt": gallery.doubt,
         "images": None if gallery.images is None else list(gallery.images.shape[1:]),
         "bytes": file.stat().st_size,
         "classes": {entry.label: entry._asdict() for entry in describe_gallery(gallery, judgement)},
@@ -115,6 +117,8 @@ def facts_tables(file: Path, facts: Dict[str, Any]) -> RenderableType:
 
 
 def _facts(facts: Dict[str, Any]) -> Dict[str, str]:
+    from siamese_emotion_ros.cli.gallery.calibration import confidence_text
+
     size = f"{facts['bytes'] / 1e6:.2f} MB"
     if facts["kind"] == "model":
         head = ", ".join(facts["head_classes"]) or "none"
@@ -132,6 +136,7 @@ def _facts(facts: Dict[str, Any]) -> Dict[str, str]:
         "a gallery": f"{facts['anchors']} anchors of {facts['embedding_dim']}, {size}",
         "k": str(facts["k"]),
         "threshold": "none: never unknown" if facts["threshold"] is None else f"{facts['threshold']:.4g}",
+        "confidence": confidence_text(facts["sharpness"], facts["doubt"]),
         "images": images,
         "fingerprint": facts["fingerprint"],
         "for model": facts["model"],

@@ -89,6 +89,15 @@ def test_inspect_tells_programs_the_same(files):
     assert apart[row, other] == pytest.approx(apart.min(), rel=1e-3)
 
 
+def test_inspect_says_what_confidence_is(files, tmp_path):
+    assert "raw vote share" in succeeds("inspect", files / "plain.safetensors").output
+    calibrated = tmp_path / "calibrated.safetensors"
+    write_gallery(calibrated, replace(read_gallery(files / "plain.safetensors"), sharpness=1.7, doubt=0.001))
+    assert "calibrated (sharpness 1.7, doubt 0.001)" in succeeds("inspect", calibrated).output
+    facts = json.loads(succeeds("inspect", calibrated, "--json").stdout)
+    assert (facts["sharpness"], facts["doubt"]) == (1.7, 0.001)
+
+
 def test_inspect_shows_names_of_anchors_as_they_are(files, tmp_path):
     gallery = read_gallery(files / "plain.safetensors")
     write_gallery(tmp_path / "g", replace(gallery, names=tuple(f"[copy]{i}" for i in range(len(gallery)))))

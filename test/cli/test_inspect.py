@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import typer
 from typer.testing import CliRunner
 
 from siamese_emotion_ros.cli.inspect import inspect
-from siamese_emotion_ros.recognition.artifacts import ModelSpec, write_gallery, write_model
+from siamese_emotion_ros.recognition.artifacts import ModelSpec, read_gallery, write_gallery, write_model
 from siamese_emotion_ros.recognition.gallery import Gallery
 from siamese_emotion_ros.recognition.networks import build_network
 
@@ -62,6 +63,17 @@ def test_json_is_for_programs(files):
     assert gallery["kind"] == "gallery"
     assert gallery["model"] == model["fingerprint"]
     assert {label: entry["anchors"] for label, entry in gallery["classes"].items()} == {"anger": 4, "fear": 6}
+
+
+def test_a_gallery_tells_whether_its_confidence_is_calibrated(files, tmp_path):
+    assert "raw vote share" in run(files["gallery"][0]).output
+    facts = json.loads(run(files["gallery"][0], "--json").output)
+    assert (facts["sharpness"], facts["doubt"]) == (1, 0)
+    path = tmp_path / "calibrated.safetensors"
+    write_gallery(path, replace(read_gallery(files["gallery"][0]), sharpness=1.7, doubt=0.001))
+    assert "calibrated (sharpness 1.7, doubt 0.001)" in run(path).output
+    facts = json.loads(run(path, "--json").output)
+    assert (facts["sharpness"], facts["doubt"]) == (1.7, 0.001)
 
 
 def test_files_that_are_neither_are_refused(files, tmp_path):

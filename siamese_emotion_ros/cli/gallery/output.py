@@ -14,7 +14,7 @@ def write_and_tell(console: Console, output: Path, gallery: Gallery, half: bool 
     """Write the gallery whole or not at all, and say what is in it; float16 when asked, or when nothing is lost."""
     import numpy as np
 
-    from siamese_emotion_ros.cli.gallery.calibration import is_calibrated
+    from siamese_emotion_ros.cli.gallery.calibration import confidence_text, is_calibrated
     from siamese_emotion_ros.recognition.artifacts import write_gallery
 
     with np.errstate(over="ignore"):
@@ -25,7 +25,7 @@ def write_and_tell(console: Console, output: Path, gallery: Gallery, half: bool 
     images = "embeddings only" if gallery.images is None else "with images"
     console.print(f"{len(gallery)} anchors, {images}, k {gallery.k}, {known}")
     if is_calibrated(gallery):
-        console.print(f"confidence calibrated: sharpness {gallery.sharpness:.3g}, doubt {gallery.doubt:.3g}")
+        console.print(f"confidence {confidence_text(gallery.sharpness, gallery.doubt)}")
     console.print(f"for model {gallery.model_fingerprint[:12]}")
     console.print(f"wrote {output} ({output.stat().st_size / 1e6:.1f} MB, {fingerprint[:12]})", soft_wrap=True)
 
