@@ -12,14 +12,14 @@ from siamese_emotion_ros.cli.errors import reported
 @reported()
 def average(
     models: List[Path] = typer.Argument(
-        ..., help="Model files of one network: trained on from one another, or all from the same model."
+        ..., help="Model files of one architecture, each trained from another of them or all from the same model."
     ),
     output: Path = typer.Option(..., help="Model file to write."),
     force: bool = typer.Option(False, "--force", help="Overwrite OUTPUT."),
 ) -> None:
-    """Average the weights of models that share a beginning, which often beats each of them.
+    """Average the weights of models with a common starting point; the result often beats each of them.
 
-    Another model: build its galleries from OUTPUT.
+    It is another model: build its galleries from OUTPUT.
     """
     from dataclasses import replace
 

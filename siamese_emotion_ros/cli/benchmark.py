@@ -22,8 +22,8 @@ def benchmark(
     ),
     anchors: int = typer.Option(1000, min=1, help="Anchors in the gallery that is searched."),
     repeats: int = typer.Option(500, min=10, help="Faces to recognise."),
-    fps: float = typer.Option(30.0, min=1.0, help="Frames a second that the pipeline is sent."),
-    seconds: float = typer.Option(60.0, min=0.0, help="How long it is sent frames; 0 leaves the pipeline out."),
+    fps: float = typer.Option(30.0, min=1.0, help="Frames per second that are sent to the pipeline."),
+    seconds: float = typer.Option(60.0, min=0.0, help="How long frames are sent; 0 leaves the pipeline out."),
     image: Optional[Path] = typer.Option(None, help="Picture with one face (default: scikit-image's astronaut)."),
     device: str = typer.Option("auto", help="auto, cpu, cuda or cuda:<n>."),
     backend: str = typer.Option("auto", help="auto (ONNX Runtime where it is installed), torch or onnx."),
@@ -41,7 +41,7 @@ def benchmark(
 
     refuse_unwritable(json_file)
     if image is not None and not seconds:
-        raise ValueError("--image is what the pipeline is sent, which --seconds 0 leaves out: give one of them")
+        raise ValueError("--image is sent to the pipeline, which --seconds 0 leaves out: give one of them")
     console = plain_console()
     model = EmbeddingModel.load(model_file or default_model(), device, backend=backend, threads=threads)
     torch.set_num_threads(threads)
@@ -85,7 +85,7 @@ def _pipeline_figures(image: Optional[Path], fps: float, seconds: float, device:
         arguments = ["--image", str(picture.resolve()), f"--fps={fps}", f"--seconds={seconds}", f"--device={device}"]
         run = subprocess.run(_ros_command("pipeline_benchmark", arguments), stdout=subprocess.PIPE, check=False)
     if run.returncode:
-        raise ValueError("the pipeline could not be measured; what it said is above (--seconds 0 leaves it out)")
+        raise ValueError("the pipeline could not be measured; its output is above (--seconds 0 leaves it out)")
     return json.loads(run.stdout.decode().splitlines()[-1])
 
 
@@ -112,6 +112,6 @@ def _astronaut(path: Path) -> Path:
     try:
         from skimage import data
     except ImportError as error:
-        raise ValueError("scikit-image is not installed: name a picture with a face by --image") from error
+        raise ValueError("scikit-image is not installed: give a picture with a face as --image") from error
     cv2.imwrite(str(path), cv2.cvtColor(data.astronaut(), cv2.COLOR_RGB2BGR))
     return path

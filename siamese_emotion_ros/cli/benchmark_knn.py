@@ -18,19 +18,19 @@ if TYPE_CHECKING:
 @reported()
 def benchmark_knn(
     sizes: str = typer.Option("100,1000,10000,100000,1000000", help="Anchors in the gallery, comma-separated."),
-    faces: str = typer.Option("1,8", help="Faces that are asked about at once, comma-separated."),
+    faces: str = typer.Option("1,8", help="Faces that are searched for at once, comma-separated."),
     k: int = typer.Option(15, min=1, help="Neighbours that vote."),
     dimensions: int = typer.Option(128, min=1, help="Dimensions of the embeddings."),
-    repeats: int = typer.Option(25, min=3, help="Measurements of each, in turn."),
+    repeats: int = typer.Option(25, min=3, help="Measurements of each search, alternating."),
     threads: int = typer.Option(1, min=1, help="Threads of both searches."),
     approximate_from: int = typer.Option(
-        50_000, min=0, help="Measure the approximate search, and its recall, from so many anchors on; 0: never."
+        50_000, min=0, help="Also measure the approximate search, and its recall, from this many anchors on; 0: never."
     ),
     approximate: str = typer.Option("ivf", help="Which approximate search: ivf or hnsw."),
     json_file: Optional[Path] = typer.Option(None, "--json", help="Write the figures to this file as well."),
     csv_file: Optional[Path] = typer.Option(None, "--csv", help="Write the table to this file."),
 ) -> None:
-    """Measure the exact search of anchors against faiss IndexFlatL2 in turn, and the approximate one; needs faiss."""
+    """Measure the exact search of anchors, alternating with faiss IndexFlatL2, and the approximate one; needs faiss."""
     import json
 
     from siamese_emotion_ros.cli.output import plain_console, refuse_unwritable

@@ -18,8 +18,8 @@ def evaluate(
     query: Optional[str] = typer.Option(None, metavar="DATASET:PATH", help="--dataset and --root in one."),
     split: Optional[str] = typer.Option(
         None, metavar="[SCHEME:]PART",
-        help="Which faces are asked: train, val, test (PublicTest, PrivateTest) or all; of the scheme official, "
-        "subject, stratified or paper. Default: the official test, else val; all without an official split.",
+        help="Which faces to evaluate: train, val, test (PublicTest, PrivateTest) or all; SCHEME is official, subject, "
+        "stratified or paper. Default: the official test, else val; all without an official split.",
     ),
     anchors: Optional[str] = typer.Option(
         None, metavar="DATASET:PATH",
@@ -27,10 +27,11 @@ def evaluate(
     ),
     anchors_split: Optional[str] = typer.Option(
         None, metavar="[SCHEME:]PART",
-        help="Which of its faces become anchors. Default: all; train when the queries are of the same copy.",
+        help="Which of its faces become anchors. Default: all; train when the query faces are of the same copy.",
     ),
     classes: Optional[str] = typer.Option(
-        None, help="a, b, seven, eight or emotions such as anger,happiness,neutral. Default: all that both sides have."
+        None, help="Label set (a, b, seven, eight) or emotions such as anger,happiness,neutral. Default: all that both "
+        "the gallery and the data set have."
     ),
     model_file: Optional[Path] = typer.Option(None, "--model", help="Model file. Default: the shipped one."),
     gallery_file: Optional[Path] = typer.Option(
@@ -46,17 +47,17 @@ def evaluate(
     anchors_option: Optional[List[str]] = typer.Option(None, metavar="KEY=VALUE", help="The same for --anchors."),
     personal: bool = typer.Option(
         False, "--personal",
-        help="Measure too what subtracting each person's own neutral brings, as ~/calibrate_neutral does on a robot.",
+        help="Also measure the gain of subtracting each person's own neutral, as ~/calibrate_neutral does on a robot.",
     ),
     personal_faces: Optional[int] = typer.Option(
-        None, min=1, help="Neutral faces of each person that --personal learns from (5); they are not asked about."
+        None, min=1, help="How many neutral faces of each person --personal learns from (5); these are not evaluated."
     ),
     seed: int = typer.Option(0, min=0, help="Seed of splits, intervals, pairs and the map."),
     device: str = typer.Option("auto", help="auto, cpu, cuda or cuda:<n>."),
     json_file: Optional[Path] = typer.Option(None, "--json", help="Write every figure to this file."),
     html_file: Optional[Path] = typer.Option(
         None, "--html",
-        help="Write a page with plots to this file. It shows faces of the data set: keep it as you keep those.",
+        help="Write a page with plots to this file. It shows faces of the data set: protect it as you protect those.",
     ),
 ) -> None:
     """Measure a model and gallery: top-1, F1, one-vs-rest, confusions, calibration, ROC, with confidence intervals."""
@@ -84,7 +85,7 @@ def evaluate(
     if anchored is not None and gallery_file is not None:
         raise ValueError("--gallery and --anchors are two sources of anchors: give one of them")
     if personal_faces is not None and not personal:
-        raise ValueError("--personal-faces says how many faces --personal learns from: give that, too")
+        raise ValueError("--personal-faces is how many faces --personal learns from: give --personal, too")
     refuse_unwritable(json_file, html_file)
     settings = Settings(k, threshold)
     wanted = None if classes is None else parse_label_set(classes)
@@ -111,11 +112,10 @@ def evaluate(
         pool, left = without_queries(others.select(chosen), queries)
         if not len(pool):
             raise ValueError(
-                f"all {left} anchors are among the faces that are asked about: say which faces are which by --split "
-                "and --anchors-split"
+                f"all {left} anchors are among the evaluated faces: separate the two by --split and --anchors-split"
             )
         if left:
-            notices.append(f"{left} anchors were left out: their pictures are among the faces that are asked about.")
+            notices.append(f"{left} anchors were left out: their pictures are among the evaluated faces.")
         with_faces = tuple(label for label, count in pool.counts().items() if count)
         pool = pool.restrict(wanted or shared_classes(with_faces, queries))
         with face_progress("embedding anchors") as progress:

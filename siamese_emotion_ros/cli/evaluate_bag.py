@@ -26,7 +26,7 @@ def evaluate_bag(
         None, metavar="TOPIC|FILE.csv",
         help="What the faces really showed: a recorded topic (EmotionStamped, String, or any type that begins with a "
         "header and a text), or a CSV file with the columns start,end,label[,face_id], times in seconds since the "
-        "first image or since 1970. Default: nothing is said about right and wrong.",
+        "first image or since 1970. Default: none, and accuracy is not measured.",
     ),
     model: Optional[Path] = typer.Option(None, help="Model file. Default: the shipped one."),
     gallery: Optional[Path] = typer.Option(None, help="Gallery file. Default: the shipped one with seven emotions."),
@@ -36,18 +36,20 @@ def evaluate_bag(
     ),
     detector: str = typer.Option("auto", help="auto, libfacedetection, yunet or haar."),
     detector_model: str = typer.Option("", help="YuNet .onnx file, which the detector yunet needs."),
-    detection_width: int = typer.Option(320, help="Longer side of the copy of the image that is searched, pixels."),
+    detection_width: int = typer.Option(
+        320, help="Longer side, in pixels, of the scaled copy of the image in which faces are detected."
+    ),
     seed: int = typer.Option(0, min=0, help="Seed of intervals, pairs and the map."),
     device: str = typer.Option("auto", help="auto, cpu, cuda or cuda:<n>."),
     json: Optional[Path] = typer.Option(None, help="Write every figure to this file."),
     html: Optional[Path] = typer.Option(
-        None, help="Write a page with plots and timelines to this file. With a truth it shows faces of the recording."
+        None, help="Write a page with plots and timelines to this file. With --truth it shows faces of the recording."
     ),
-    video: Optional[Path] = typer.Option(None, help="Write the images with what was seen to this mp4 file."),
+    video: Optional[Path] = typer.Option(None, help="Write the images, annotated with the results, to this mp4 file."),
     results: Optional[Path] = typer.Option(
-        None, help="Write a copy of the recording with the answers added to this new folder (mcap)."
+        None, help="Write a copy of the recording, with the results added, to this new folder (mcap)."
     ),
-    results_topic: str = typer.Option("/evaluation/emotion", help="Topic of the answers in that copy."),
+    results_topic: str = typer.Option("/evaluation/emotion", help="Topic of the results in that copy."),
 ) -> None:
     """Replay a recording through the robot's own pipeline, without ROS, and measure it against the truth."""
     from siamese_emotion_ros.bags.decoding import choose_image_topic
@@ -78,7 +80,7 @@ def evaluate_bag(
         recording = closing.enter_context(Bag(bag))
         topic = choose_image_topic(recording, image)
         if results is not None and results_topic in recording.topics:
-            raise BagError(f"{bag} has a topic {results_topic} already: name another by --results-topic")
+            raise BagError(f"{bag} has a topic {results_topic} already: name another with --results-topic")
         if video is not None:
             video.parent.mkdir(parents=True, exist_ok=True)
         film = closing.enter_context(Film(video, recording, topic)) if video is not None else None

@@ -22,10 +22,12 @@ FORMATS = {"onnx": ".onnx", "half": ".half.safetensors"}
 def export(
     model: Optional[Path] = typer.Option(None, help="Model file. Default: the shipped one."),
     format: str = typer.Option("onnx", help="onnx for other runtimes; half for a model file of float16 weights."),
-    output: Optional[Path] = typer.Option(None, help="File to write. Default: the model's name, here."),
+    output: Optional[Path] = typer.Option(
+        None, help="File to write. Default: the model's name, in the current folder."
+    ),
     force: bool = typer.Option(False, "--force", help="Overwrite OUTPUT."),
 ) -> None:
-    """Write a model in another form; as ONNX, exit code 1 and no file when it differs from torch by more than 1e-4."""
+    """Convert a model. For ONNX: exit code 1, and no file, when its embeddings are more than 1e-4 from torch's."""
     from siamese_emotion_ros.cli.output import plain_console, refuse_existing
     from siamese_emotion_ros.recognition.artifacts import read_model
 
@@ -65,11 +67,11 @@ def _write_half(stored: StoredModel, output: Path, console: Console) -> bool:
     from siamese_emotion_ros.recognition.networks import is_quantized
 
     if is_quantized(stored.spec.architecture):
-        raise ValueError(f"the weights of {stored.spec.architecture} are integers of 8 bits: half is for floats")
+        raise ValueError(f"the weights of {stored.spec.architecture} are 8-bit integers: half is for float weights")
     state = {name: torch.from_numpy(array) for name, array in stored.weights.items()}
     fingerprint = write_model(output, state, stored.spec, half=True)
     same = "its weights were float16 already, so it is the same model"
-    another = "float16 weights are another model, so build its galleries from this file"
+    another = "with float16 weights it is another model, so build its galleries from this file"
     console.print(f"wrote {output} ({output.stat().st_size / 1e6:.1f} MB, {fingerprint[:12]}): "
                   f"{same if fingerprint == stored.fingerprint else another}", soft_wrap=True)
     return True

@@ -15,22 +15,24 @@ from siamese_emotion_ros.cli.source import source
 def framing(
     dataset: Optional[str] = typer.Option(None, help="Data set: fer2013, ckplus, kdef, folder or bag."),
     root: Optional[Path] = typer.Option(None, help="Your copy of the data set."),
-    split: Optional[str] = typer.Option(None, metavar="[SCHEME:]PART", help="Which faces, as in evaluate."),
+    split: Optional[str] = typer.Option(None, metavar="[SCHEME:]PART", help="Which faces to use, as in `evaluate`."),
     option: Optional[List[str]] = typer.Option(
         None, metavar="KEY=VALUE", help="Option of the data set's loader, such as min_agreement=0.7; repeatable."
     ),
     model: Path = typer.Option(..., help="Model file."),
     gallery: Path = typer.Option(..., help="Gallery file."),
     count: int = typer.Option(
-        400, "--faces", min=1, help="So many of the faces, drawn by the seed, each in a scene of its own."
+        400, "--faces", min=1, help="How many of the faces to use, drawn by the seed, each in a scene of its own."
     ),
-    margins: str = typer.Option("0,0.03,0.06,0.1,0.2,0.3", help="Margins to try, in sides of the square."),
+    margins: str = typer.Option(
+        "0,0.03,0.06,0.1,0.2,0.3", help="Margins to try, as shares of the square's side, comma-separated."
+    ),
     detector_model: Optional[Path] = typer.Option(None, help="YuNet's .onnx file, to try that detector too."),
     seed: int = typer.Option(0, min=0, help="Seed of the draw and the scenes."),
     device: str = typer.Option("auto", help="auto, cpu, cuda or cuda:<n>."),
     csv: Optional[Path] = typer.Option(None, help="Write the table to this file."),
 ) -> None:
-    """Put faces at known places into made-up scenes, and name what each detector and margin cuts out of them."""
+    """Put faces at known places into made-up scenes, and recognise what each detector and margin crops from them."""
     import numpy as np
     from rich.text import Text
 

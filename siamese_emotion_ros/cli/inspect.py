@@ -20,7 +20,7 @@ def inspect(
     file: Path = typer.Argument(..., metavar="FILE", help="A model or gallery (*.safetensors)."),
     as_json: bool = typer.Option(False, "--json", help="Print JSON instead of tables."),
 ) -> None:
-    """Say what a model or gallery file is: network, provenance, fingerprint; anchors, spread, confusions."""
+    """Describe a model or gallery file: network, provenance, fingerprint; anchors, spread, confusions."""
     import json
 
     from siamese_emotion_ros.cli.output import plain_console
@@ -111,7 +111,7 @@ def facts_tables(file: Path, facts: Dict[str, Any]) -> RenderableType:
     if facts["kind"] == "gallery":
         parts += [Text(), _class_table(facts), Text(
             "spread: RMS distance from the class's mean; nearest: median distance to the nearest anchor of the class; "
-            "recall: anchors that the k nearest others name rightly.", style="dim",
+            "recall: share of anchors that the vote of their k nearest others names correctly.", style="dim",
         )]
     return Group(*parts)
 

@@ -45,7 +45,7 @@ def load_gallery(file: Path, model: EmbeddingModel, model_file: Path) -> Gallery
     if gallery.model_fingerprint != model.fingerprint:
         raise ValueError(
             f"{file} was made for model {gallery.model_fingerprint[:12]}, and {model_file} is "
-            f"{model.fingerprint[:12]}: name the gallery's model by --model, or take a gallery of this one, which "
-            "`gallery build` makes, or `gallery re-embed` of one with images"
+            f"{model.fingerprint[:12]}: give that model with --model, or a gallery of this one, which "
+            "`gallery build` makes, or `gallery re-embed` from one with images"
         )
     return gallery

@@ -19,14 +19,16 @@ def protocol(
     overrides: Optional[List[str]] = typer.Argument(
         None, metavar="[SECTION.KEY=VALUE]...", help="Changes to the configuration, such as trainer.epochs=10."
     ),
-    name: str = typer.Option("growth_fer2013", "--config", help="YAML file or shipped configuration of each network."),
+    name: str = typer.Option(
+        "growth_fer2013", "--config", help="YAML file, or the name of a shipped one, to train each network with."
+    ),
     data_root: Optional[Path] = typer.Option(None, help="Your copy of the data set (sets data.root)."),
-    output: Path = typer.Option(..., help="Folder of the protocol; run again with the same one to go on."),
+    output: Path = typer.Option(..., help="Folder of the run; run again with the same folder to continue."),
     starts: str = typer.Option("similar,middling,different", help="Which pairs of emotions to start from."),
     stop_below: float = typer.Option(0.7, help="Stop growing when top-1 falls below this share."),
     progress: bool = typer.Option(True, help="Show a progress bar for each network."),
 ) -> None:
-    """The paper's emotion-growth protocol: growth.csv and growth.png in OUTPUT."""
+    """Run the paper's emotion-growth protocol, and write growth.csv and growth.png to OUTPUT."""
     from siamese_emotion_ros.cli.loading import load_faces
     from siamese_emotion_ros.cli.output import plain_console, refuse_unwritable
     from siamese_emotion_ros.cli.train import read_named_config
@@ -42,7 +44,7 @@ def protocol(
     try:
         state = growth.run(console.print)
     except Interrupted:
-        console.print("interrupted; run the same command again to go on")
+        console.print("interrupted; run the same command again to continue")
         raise typer.Exit(130) from None
     _show(console, state, output)
 

@@ -14,18 +14,18 @@ from siamese_emotion_ros.cli.source import options_of
 def quantize(
     model: Path = typer.Option(..., help="Model file of a compact network, as train writes it."),
     dataset: str = typer.Option(
-        "fer2013", help="Where the faces come from: fer2013, ckplus, kdef, folder, or bag, a rosbag2 recording with "
-        "--option truth=TOPIC|FILE.csv, as evaluate-bag takes it."
+        "fer2013", help="Where the faces come from: fer2013, ckplus, kdef, folder, or bag (a rosbag2 recording, with "
+        "--option truth=TOPIC|FILE.csv as for evaluate-bag)."
     ),
     root: Path = typer.Option(..., help="Your copy of the data set, or the recording."),
     output: Path = typer.Option(..., help="Model file to write."),
     split: Optional[str] = typer.Option(
-        None, help="How the data set is split (official, stratified, subject, paper): the integers' steps "
-        "are chosen on faces of its train part and checked on as many of its val part. Default: official where it has "
-        "one, else stratified."
+        None, help="How the data set is split (official, stratified, subject, paper): the quantization "
+        "steps are chosen on faces of its train part and checked on as many of its val part. Default: official where "
+        "it has one, else stratified."
     ),
     count: int = typer.Option(
-        256, "--faces", min=1, max=4096, help="How many faces the integers' steps are chosen on."
+        256, "--faces", min=1, max=4096, help="How many faces the quantization steps are chosen on."
     ),
     seed: int = typer.Option(0, min=0, help="Seed of the split and of the choice of faces."),
     option: Optional[List[str]] = typer.Option(
@@ -33,9 +33,9 @@ def quantize(
     ),
     force: bool = typer.Option(False, "--force", help="Overwrite OUTPUT."),
 ) -> None:
-    """Make a trained compact network one of 8-bit integers, three times as fast on a CPU, and say how far it moved.
+    """Quantize a trained compact network to 8-bit integers, three times as fast on a CPU; say how far embeddings moved.
 
-    Another model: build its galleries from OUTPUT.
+    The result is another model: build its galleries from OUTPUT.
     """
     from dataclasses import replace
 
@@ -66,9 +66,9 @@ def quantize(
         [loaded.faces[row] for row in random.permutation(parts[name])[:count]] for name in ("train", "val")
     )
     if not judging:
-        raise ValueError("no face is left to choose units by: check --root and --split")
+        raise ValueError("no face is left to choose the quantization steps on: check --root and --split")
     inputs = torch.from_numpy(preprocess(judging, stored.spec.input_size, stored.spec.scaling))
-    with face_progress("choosing units, block by block") as progress:
+    with face_progress("choosing quantization steps") as progress:
         made = made_of_integers(network, inputs, progress)
     state = made.integer_state()
     for name in (HEAD_WEIGHT, HEAD_BIAS):

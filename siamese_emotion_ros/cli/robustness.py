@@ -14,18 +14,18 @@ from siamese_emotion_ros.cli.source import source
 def robustness(
     dataset: Optional[str] = typer.Option(None, help="Data set: fer2013, ckplus, kdef, folder or bag."),
     root: Optional[Path] = typer.Option(None, help="Your copy of the data set."),
-    split: Optional[str] = typer.Option(None, metavar="[SCHEME:]PART", help="Which faces, as in evaluate."),
+    split: Optional[str] = typer.Option(None, metavar="[SCHEME:]PART", help="Which faces to use, as in `evaluate`."),
     option: Optional[List[str]] = typer.Option(
         None, metavar="KEY=VALUE", help="Option of the data set's loader, such as labels=ferplus; repeatable."
     ),
     model: Path = typer.Option(..., help="Model file."),
     gallery: Path = typer.Option(..., help="Gallery file."),
-    seed: int = typer.Option(0, min=0, help="Seed of what is random about a corruption."),
+    seed: int = typer.Option(0, min=0, help="Seed of the corruptions' random parts."),
     device: str = typer.Option("auto", help="auto, cpu, cuda or cuda:<n>."),
     csv: Optional[Path] = typer.Option(None, help="Write the table to this file."),
-    plot: Optional[Path] = typer.Option(None, help="Draw it to this PNG."),
+    plot: Optional[Path] = typer.Option(None, help="Plot the results to this PNG file."),
 ) -> None:
-    """Top-1 under fourteen corruptions at three strengths each, beside that of the faces as they are."""
+    """Measure top-1 under fourteen corruptions at three strengths each, and on the unchanged faces."""
     from rich.table import Table
 
     from siamese_emotion_ros.cli.loading import load_gallery

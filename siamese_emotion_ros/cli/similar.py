@@ -21,7 +21,7 @@ def similar(
     top: Optional[int] = typer.Option(32, min=1, help="Show at most this many, the nearest."),
     model: Optional[Path] = typer.Option(None, help="Model file. Default: the shipped one."),
     crop: str = typer.Option(
-        "auto", help="Search for a face in a picture: always, never, or auto: in pictures too large to be a face crop."
+        "auto", help="When to search a picture for a face: always, never, or auto (when too large for a face crop)."
     ),
     sheet: Path = typer.Option(Path("similar.png"), help="Contact sheet to write, the anchor first."),
     csv: Path = typer.Option(Path("similar.csv"), help="Table to write: rank, file, distance."),

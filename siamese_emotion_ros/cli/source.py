@@ -41,11 +41,11 @@ def source(
 ) -> Source:
     """The faces that --dataset and --root, or --query, name; ValueError when it is neither or both."""
     if query is not None and (dataset is not None or root is not None):
-        raise ValueError("--query says both --dataset and --root: give it, or give those two")
+        raise ValueError("--query stands for --dataset and --root: give either --query or those two")
     if query is not None:
         return Source(*named(query, "--query"), split, options_of(options))
     if dataset is None or root is None:
-        raise ValueError("which faces? Give --dataset and --root, such as --dataset fer2013 --root ~/data/fer2013")
+        raise ValueError("no data set: give --dataset and --root, such as --dataset fer2013 --root ~/data/fer2013")
     return Source(dataset, root, split, options_of(options))
 
 

@@ -25,11 +25,13 @@ def train(
     ),
     data_root: Optional[Path] = typer.Option(None, help="Your copy of the data set (sets data.root)."),
     output: Path = typer.Option(..., help="Folder of the run: model, checkpoints, logs, configuration."),
-    resume: bool = typer.Option(False, "--resume", help="Go on with the run in OUTPUT from its last checkpoint."),
-    stage: Optional[str] = typer.Option(None, help="embedding, or head: a classification head over a model."),
+    resume: bool = typer.Option(False, "--resume", help="Continue the run in OUTPUT from its last checkpoint."),
+    stage: Optional[str] = typer.Option(
+        None, help="What to train: embedding, or head (a classification head on top of a model)."
+    ),
     progress: bool = typer.Option(True, help="Show a progress bar."),
 ) -> None:
-    """Train a network and write OUTPUT/model.safetensors; Ctrl-C or TERM leaves a run that --resume goes on with."""
+    """Train a network and write OUTPUT/model.safetensors; after Ctrl-C or TERM, --resume continues the run."""
     from siamese_emotion_ros.cli.loading import load_faces
     from siamese_emotion_ros.cli.output import refuse_unwritable
     from siamese_emotion_ros.recognition.artifacts import read_model
@@ -101,5 +103,5 @@ def _report(result: TrainingResult, output: Path) -> None:
     if result.model is not None:
         console.print(f"wrote {result.model} ({result.fingerprint[:12] if result.fingerprint else ''})", soft_wrap=True)
     if not result.finished:
-        console.print(f"interrupted; go on with: siamese-emotion train --resume --output {output}", soft_wrap=True)
+        console.print(f"interrupted; continue with: siamese-emotion train --resume --output {output}", soft_wrap=True)
         raise typer.Exit(130)

@@ -147,7 +147,7 @@ def test_pictures_on_both_sides_are_no_anchors(data, others, model, tmp_path):
 
 def test_anchors_that_are_all_asked_about_are_refused(data, model):
     result = run("--query", f"folder:{data}", "--anchors", f"folder:{data}", "--model", model)
-    assert result.exit_code == 2 and "anchors are among the faces that are asked about" in result.output
+    assert result.exit_code == 2 and "anchors are among the evaluated faces" in result.output
 
 
 def test_options_are_told_in_the_report(data, model, gallery, tmp_path):
@@ -214,9 +214,9 @@ def test_personal_neutral_needs_to_know_who_is_pictured(data, model, gallery):
 
 
 @pytest.mark.parametrize("arguments, reason", [
-    (["--dataset", "folder"], "Give --dataset and --root"),
+    (["--dataset", "folder"], "give --dataset and --root"),
     (["--query", "folder"], "expected a data set and its place"),
-    (["--query", "folder:x", "--root", "y"], "give it, or give those two"),
+    (["--query", "folder:x", "--root", "y"], "give either --query or those two"),
     (["--query", "folder:x", "--anchors-split", "train"], "are about --anchors"),
     (["--query", "folder:x", "--anchors", "folder:y", "--gallery", "z"], "two sources of anchors"),
     (["--query", "folder:x", "--option", "crop"], "expected KEY=VALUE"),

@@ -128,7 +128,7 @@ def test_voters_who_agree_may_say_what_an_anchor_shows(model, tmp_path, correcte
         (("--known-share", "95"), "--known-share is 95"),
         (("--method", "magic"), "unknown condensation method 'magic'"),
         (("--judge", "jury"), "unknown judge 'jury' of clear anchors: expected one of neighbors, head"),
-        (("--method", "kmeans", "--judge", "head"), "--judge head says which anchors are clear, which --method kmeans"),
+        (("--method", "kmeans", "--judge", "head"), "--judge head decides which anchors are clear, which --method"),
         (("--method", "edited", "--judge", "head"), "head knows nothing: it has none"),
         (("--k", "500"), "k is 500"),
         (("--anchors", "2"), "anchors is 2"),

@@ -70,7 +70,7 @@ def refused(reason, *arguments, code=2):
 def test_inspect_draws_a_map_and_names_the_closest_of_two_emotions(files, tmp_path):
     plot = tmp_path / "map.png"
     output = succeeds("inspect", files / "plain.safetensors", "--plot", plot).output
-    for text in ("36 anchors", *LABELS, "Closest across two emotions"):
+    for text in ("36 anchors", *LABELS, "Closest anchors of different emotions"):
         assert text in output
     picture = cv2.imread(str(plot))
     assert picture is not None and len(np.unique(picture.reshape(-1, 3), axis=0)) > 100
@@ -149,7 +149,7 @@ def test_calibrate_sets_what_a_condensed_gallery_has_lost(files, tmp_path):
     asked = [cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) for path in sorted((files / "faces").glob("*/*.png"))]
     known = [result.label != "unknown" for result in Recognizer(embedder, after).recognize(asked)]
     assert sum(known) == 12
-    refused("name the gallery's model by --model", "calibrate", few, "--model", files / "other.safetensors", *faces,
+    refused("give that model with --model", "calibrate", few, "--model", files / "other.safetensors", *faces,
             "--output", tmp_path / "no")
 
 
@@ -185,14 +185,14 @@ def test_merge_says_that_calibration_is_gone(files, tmp_path):
     calibrated, whole = tmp_path / "calibrated.safetensors", tmp_path / "whole.safetensors"
     write_gallery(calibrated, replace(read_gallery(files / "pictured.safetensors"), sharpness=2.0, doubt=0.5))
     output = succeeds("merge", calibrated, files / "plain.safetensors", "--output", whole).output
-    assert "confidence is calibrated no more: `gallery calibrate` finds" in output
-    assert "no more" not in succeeds("merge", calibrated, calibrated, "--output", whole, "--force").output
+    assert "confidence is no longer calibrated: `gallery calibrate` finds" in output
+    assert "no longer" not in succeeds("merge", calibrated, calibrated, "--output", whole, "--force").output
 
 
 def test_merge_names_the_galleries_of_two_models(files, tmp_path):
     other = tmp_path / "other.safetensors"
     write_gallery(other, replace(read_gallery(files / "plain.safetensors"), model_fingerprint="0" * 64))
-    refused(f"{other} for 000000000000: give one of them the other's model with `gallery re-embed`",
+    refused(f"{other} for 000000000000: embed one of them for the other's model with `gallery re-embed`",
             "merge", files / "plain.safetensors", files / "pictured.safetensors", other, "--output", tmp_path / "whole")
 
 

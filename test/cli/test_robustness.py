@@ -39,4 +39,4 @@ def test_table_csv_and_plot_of_a_folder(tmp_path):
 
 def test_missing_faces_are_one_line(tmp_path):
     result = CliRunner().invoke(app, ["robustness", "--model", "m", "--gallery", "g"])
-    assert result.exit_code == 2 and "which faces? Give --dataset and --root" in result.output
+    assert result.exit_code == 2 and "no data set: give --dataset and --root" in result.output

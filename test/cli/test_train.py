@@ -217,5 +217,5 @@ def test_a_terminated_run_says_how_to_go_on(faces, config, tmp_path):
     process.terminate()
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 130, output
-    assert f"interrupted; go on with: siamese-emotion train --resume --output {tmp_path}\n" in output
+    assert f"interrupted; continue with: siamese-emotion train --resume --output {tmp_path}\n" in output
     assert (tmp_path / "model.safetensors").is_file()

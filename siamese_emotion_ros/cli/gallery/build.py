@@ -19,44 +19,46 @@ if TYPE_CHECKING:
 def build(
     model: Path = typer.Option(..., help="Model file that embeds the anchors."),
     dataset: str = typer.Option(
-        "fer2013", help="Where the faces come from: fer2013, ckplus, kdef, folder, or bag, a rosbag2 recording with "
-        "--option truth=TOPIC|FILE.csv, as evaluate-bag takes it."
+        "fer2013", help="Where the faces come from: fer2013, ckplus, kdef, folder, or bag (a rosbag2 recording, with "
+        "--option truth=TOPIC|FILE.csv as for evaluate-bag)."
     ),
     root: Path = typer.Option(..., help="Your copy of the data set, or the recording."),
     output: Path = typer.Option(..., help="Gallery file to write (*.gallery.safetensors)."),
     split: Optional[str] = typer.Option(
-        None, help="How the data set is split (official, stratified, subject, paper): the anchors come from its train "
-        "part; or all. Default: official where it has one, else all."
+        None, help="How the data set is split (official, stratified, subject, paper): the faces of its train part "
+        "become anchors; or all, for every face. Default: official where it has one, else all."
     ),
     seed: int = typer.Option(0, min=0, help="Seed of the split and of the condensation."),
     classes: Optional[str] = typer.Option(
-        None, help="Label set (a, b, seven, eight) or emotions as anger,happiness,neutral. Default: those of the seven "
-        "that there are faces of."
+        None, help="Label set (a, b, seven, eight) or emotions such as anger,happiness,neutral. Default: those of the "
+        "seven that the data set has faces of."
     ),
     anchors: Optional[int] = typer.Option(None, help="Keep about this many (default: all)."),
-    balance: float = typer.Option(0.0, help="Condensed: 0 keeps the emotions' proportions, 1 gives all equally many."),
+    balance: float = typer.Option(
+        0.0, help="When condensing: 0 keeps the emotions' proportions, 1 gives each the same number."
+    ),
     confirmed: bool = typer.Option(
-        False, "--confirmed", help="Anchors are only faces whose label the FER+ majority confirms."
+        False, "--confirmed", help="Take only faces whose label the FER+ majority confirms."
     ),
     support: float = typer.Option(
-        0.0, help="Anchors are only faces whose own label this share of the FER+ voters chose, such as 0.25."
+        0.0, help="Take only faces whose own label at least this share of the FER+ voters chose, such as 0.25."
     ),
     corrected: float = typer.Option(
-        0.0, help="Where at least this share of the FER+ voters agrees on an emotion, such as 0.6, the anchor is of "
-        "that emotion, whatever its own label says."
+        0.0, help="Where at least this share of the FER+ voters agrees on an emotion, such as 0.6, the anchor gets "
+        "that emotion as its label, whatever its own says."
     ),
-    method: str = typer.Option("random", help="How they become --anchors: random, herding, hart, kmeans or edited."),
+    method: str = typer.Option("random", help="How the anchors are chosen: random, herding, hart, kmeans or edited."),
     judge: str = typer.Option(
-        "neighbors", help="What says which anchors clearly show their emotion, for hart and edited: their neighbours "
-        "(neighbors), or the model's classification head (head)."
+        "neighbors", help="What decides which anchors clearly show their emotion, for hart and edited: their "
+        "neighbours (neighbors), or the model's classification head (head)."
     ),
     k: int = typer.Option(15, help="Neighbours that vote."),
     known_share: Optional[float] = typer.Option(
-        None, help="Calibrate on the val faces: the threshold, so that this share of those named rightly stays known "
-        "(0.95), and the vote, so that confidence is the probability of being right."
+        None, help="Calibrate on the val faces: set the threshold so that this share of the correctly recognised ones "
+        "stays known (such as 0.95), and rescale the vote so that confidence is the probability of being right."
     ),
     image_size: Optional[int] = typer.Option(
-        None, min=1, help="Also store the faces, this many pixels square, so that the gallery can follow another model."
+        None, min=1, help="Also store the faces, this many pixels square, to embed them again for another model."
     ),
     half: bool = typer.Option(False, "--half", help="Store float16 embeddings: half the size."),
     option: Optional[List[str]] = typer.Option(
@@ -65,7 +67,7 @@ def build(
     device: str = typer.Option("auto", help="auto, cpu, cuda or cuda:<n>."),
     force: bool = typer.Option(False, "--force", help="Overwrite OUTPUT."),
 ) -> None:
-    """Embed the training faces of a data set as a gallery, condensed and calibrated when asked."""
+    """Embed the training faces of a data set as a gallery, condensed and calibrated on request."""
     from siamese_emotion_ros.cli.gallery.calibration import check_known_share
     from siamese_emotion_ros.cli.gallery.output import write_and_tell
     from siamese_emotion_ros.cli.loading import load_faces
@@ -92,9 +94,9 @@ def build(
     check_method(method)
     check_judge(judge)
     if anchors is None and (method, balance, judge) != ("random", 0.0, "neighbors"):
-        raise ValueError("--method, --balance and --judge say which --anchors are kept: say how many, too")
+        raise ValueError("--method, --balance and --judge decide which anchors are kept: give their number, --anchors")
     if judge != JUDGES[0] and method not in EDITING:
-        raise ValueError(f"--judge {judge} says which anchors are clear, which --method {method} does not ask")
+        raise ValueError(f"--judge {judge} decides which anchors are clear, which --method {method} does not use")
     if known_share is not None:
         check_known_share(known_share)
     embedder = EmbeddingModel.load(model, device)
@@ -104,7 +106,7 @@ def build(
     faces, for_anchors, for_calibration = _parts(faces, wanted, split, seed)
     if known_share is not None and not len(for_calibration):
         raise ValueError(
-            "--known-share is found on faces that are no anchors, and here all are: --split stratified keeps some back"
+            "--known-share needs faces that are not anchors, and here all are: --split stratified keeps some back"
         )
 
     train = faces.select(for_anchors)
@@ -129,7 +131,7 @@ def build(
     if anchors is not None and method != "random":
         clear = None
         if method in EDITING:
-            with face_progress("asking who is clear") as progress:
+            with face_progress("judging anchors") as progress:
                 clear = clear_by(judge, built, embedder, progress)
         with console.status(f"condensing to {anchors} anchors"):
             built = condense(built, anchors, method, seed, balance, clear)

@@ -14,13 +14,15 @@ from siamese_emotion_ros.cli.source import Source, options_of
 def calibrate(
     file: Path = typer.Argument(..., metavar="GALLERY", help="The gallery to calibrate, such as a condensed one."),
     model: Path = typer.Option(..., help="The gallery's model file."),
-    dataset: str = typer.Option("fer2013", help="Whose faces are asked about: fer2013, ckplus, kdef, folder or bag."),
+    dataset: str = typer.Option(
+        "fer2013", help="Data set of the query faces: fer2013, ckplus, kdef, folder or bag."
+    ),
     root: Path = typer.Option(..., help="Your copy of the data set."),
     output: Path = typer.Option(..., help="Gallery file to write; may be GALLERY itself, with --force."),
     split: str = typer.Option(
-        "val", metavar="[SCHEME:]PART", help="Which of its faces, as in `evaluate`; they must not be among the anchors."
+        "val", metavar="[SCHEME:]PART", help="Which of its faces to use, as in `evaluate`; none may be an anchor."
     ),
-    known_share: float = typer.Option(0.95, help="Share of the rightly named faces that stays known."),
+    known_share: float = typer.Option(0.95, help="Share of the correctly recognised faces that stays known."),
     k: Optional[int] = typer.Option(None, help="Neighbours that vote. Default: the gallery's."),
     option: Optional[List[str]] = typer.Option(
         None, metavar="KEY=VALUE", help="Option of the data set's loader, such as labels=ferplus; repeatable."
@@ -31,8 +33,8 @@ def calibrate(
 ) -> None:
     """Set the unknown threshold, and rescale the vote so that confidence is the probability of being right.
 
-    Each emotion's share of the vote is raised to a power (sharpness), a constant (doubt) is added, and they are brought
-    back to sum 1.
+    Each emotion's share of the vote is raised to a power (sharpness), a constant (doubt) is added, and they are scaled
+    to sum to 1.
     """
     from dataclasses import replace
 

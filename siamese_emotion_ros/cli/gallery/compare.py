@@ -23,26 +23,28 @@ NOTHING_LOST = 0.005
 @reported()
 def compare(
     file: Path = typer.Argument(..., metavar="GALLERY", help="The full gallery."),
-    dataset: str = typer.Option("fer2013", help="Whom to ask about: fer2013, ckplus, kdef, folder or bag."),
+    dataset: str = typer.Option("fer2013", help="Data set of the query faces: fer2013, ckplus, kdef, folder or bag."),
     root: Path = typer.Option(..., help="Your copy of the data set."),
     split: Optional[str] = typer.Option(
-        None, metavar="[SCHEME:]PART", help="Which of its faces, as in `evaluate`; they must not be among the anchors."
+        None, metavar="[SCHEME:]PART", help="Which of its faces to use, as in `evaluate`; none may be an anchor."
     ),
     classes: Optional[str] = typer.Option(
-        None, help="a, b, seven, eight or emotions such as anger,happiness,neutral. Default: all that both sides have."
+        None, help="Label set (a, b, seven, eight) or emotions such as anger,happiness,neutral. Default: all that both "
+        "the gallery and the data set have."
     ),
     model: Optional[Path] = typer.Option(None, help="Model file. Default: the shipped one."),
     sizes: str = typer.Option("100,300,1000", help="How many anchors to condense to, comma-separated."),
     methods: str = typer.Option(
         "random,herding,hart,kmeans,edited", show_default="all",
-        help="Ways to condense, comma-separated: random, herding, hart, kmeans, edited.",
+        help="Methods of condensing, comma-separated: random, herding, hart, kmeans, edited.",
     ),
     judge: str = typer.Option(
-        "neighbors", help="Who says which anchors are clear, for hart and edited: neighbors, or the model's head."
+        "neighbors", help="What decides which anchors clearly show their emotion, for hart and edited: their "
+        "neighbours (neighbors), or the model's classification head (head)."
     ),
     k: Optional[str] = typer.Option(None, help="Neighbours that vote, comma-separated. Default: the gallery's."),
-    seeds: int = typer.Option(1, min=1, help="Condense so many times with other seeds, and show mean and worst."),
-    balance: float = typer.Option(0.0, help="0 keeps the emotions' proportions, 1 gives all equally many."),
+    seeds: int = typer.Option(1, min=1, help="Condense this many times with different seeds, and show mean and worst."),
+    balance: float = typer.Option(0.0, help="0 keeps the emotions' proportions, 1 gives each the same number."),
     option: Optional[List[str]] = typer.Option(
         None, metavar="KEY=VALUE", help="Option of the data set's loader, such as labels=ferplus; repeatable."
     ),
@@ -51,7 +53,7 @@ def compare(
     device: str = typer.Option("auto", help="auto, cpu, cuda or cuda:<n>."),
     force: bool = typer.Option(False, "--force", help="Overwrite the CSV file."),
 ) -> None:
-    """Condense a gallery in every way and size, and hold top-1 against that of the full one."""
+    """Condense a gallery by every method to every size, and compare top-1 with that of the full one."""
     from siamese_emotion_ros.cli.gallery.queries import embedded_queries
     from siamese_emotion_ros.cli.loading import load_gallery
     from siamese_emotion_ros.cli.output import plain_console, refuse_existing
@@ -75,7 +77,7 @@ def compare(
     queries = embedded_queries(load_gallery(file, embedder, model), embedder, faces, split_seed, classes)
     clear = None
     if set(tried) & set(EDITING):
-        with face_progress("asking who is clear") as progress:
+        with face_progress("judging anchors") as progress:
             clear = clear_by(judge, queries.gallery, embedder, progress)
     with face_progress("condensing") as progress:
         compared = compare_condensations(

@@ -18,17 +18,17 @@ def condense(
     anchors: int = typer.Option(..., help="Keep about this many."),
     output: Path = typer.Option(..., help="Gallery file to write (*.gallery.safetensors)."),
     method: str = typer.Option(
-        "edited", help="random; herding: anchors that keep each mean; hart: condensed nearest neighbours; kmeans: the "
-        "means of clusters; edited: those of the anchors that their neighbours name rightly. `gallery compare` says "
-        "what each costs.",
+        "edited", help="random; herding: anchors that keep each class's mean; hart: condensed nearest neighbours; "
+        "kmeans: the means of clusters; edited: kmeans over the anchors that their neighbours recognise correctly. "
+        "`gallery compare` says what each costs.",
     ),
-    balance: float = typer.Option(0.0, help="0 keeps the emotions' proportions, 1 gives all equally many."),
-    seed: int = typer.Option(0, min=0, help="Seed of all but herding."),
+    balance: float = typer.Option(0.0, help="0 keeps the emotions' proportions, 1 gives each the same number."),
+    seed: int = typer.Option(0, min=0, help="Seed of all methods but herding."),
     k: Optional[int] = typer.Option(None, help="Neighbours that vote. Default: the gallery's."),
     half: bool = typer.Option(False, "--half", help="Store float16 embeddings: half the size."),
     force: bool = typer.Option(False, "--force", help="Overwrite OUTPUT."),
 ) -> None:
-    """Condense a gallery; its threshold is carried over, so that as many faces stay known."""
+    """Condense a gallery; its threshold is adapted, so that as many faces stay known as before."""
     from dataclasses import replace
 
     import numpy as np
@@ -53,7 +53,7 @@ def condense(
 
     clear = np.ones(len(full), bool)
     if method in EDITING:
-        with face_progress("asking anchors about each other") as progress:
+        with face_progress("comparing anchors with each other") as progress:
             clear = clear_anchors(full, progress)
 
     def fewer(rows: np.ndarray) -> Gallery:
@@ -73,4 +73,5 @@ def condense(
         console.print("sharpness and doubt are those of the full gallery: `gallery calibrate` finds this one's",
                       style="yellow")
     if full.images is not None and condensed.images is None:
-        console.print("means of embeddings have no images: this gallery cannot follow another model", style="yellow")
+        console.print("means of embeddings have no images: this gallery cannot be embedded again for another model",
+                      style="yellow")

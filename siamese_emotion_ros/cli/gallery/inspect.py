@@ -18,12 +18,14 @@ if TYPE_CHECKING:
 def inspect(
     file: Path = typer.Argument(..., metavar="GALLERY", help="A gallery (*.gallery.safetensors)."),
     plot: Optional[Path] = typer.Option(None, help="Draw a map of the anchors and their confusions as this PNG."),
-    confusions: int = typer.Option(5, min=0, help="Pairs of anchors to name that lie closest across two emotions."),
+    confusions: int = typer.Option(
+        5, min=0, help="How many of the closest pairs of anchors of different emotions to list."
+    ),
     seed: int = typer.Option(0, min=0, help="Seed of the map, and of the sample by which a large gallery is judged."),
     as_json: bool = typer.Option(False, "--json", help="Print JSON instead of tables."),
     force: bool = typer.Option(False, "--force", help="Overwrite the PNG."),
 ) -> None:
-    """Say what a gallery is like inside: counts, spread, which emotions its anchors confuse; draw it as a map."""
+    """Describe a gallery: counts, spread, which emotions its anchors confuse; draw it as a map."""
     import json
 
     from siamese_emotion_ros.cli.inspect import facts_tables, gallery_facts
@@ -36,7 +38,7 @@ def inspect(
 
     refuse_existing(plot, force)
     gallery = read_gallery(file)
-    with face_progress("asking anchors about each other") as progress:
+    with face_progress("comparing anchors with each other") as progress:
         judgement = judge_gallery(gallery, seed, progress)
     facts = gallery_facts(file, gallery, judgement)
     pairs = nearest_confusions(gallery, judgement, confusions) if confusions else []
@@ -59,7 +61,7 @@ def inspect(
 def _pairs_table(pairs: List[Confusion]) -> RenderableType:
     from siamese_emotion_ros.cli.output import plain_table
 
-    table = plain_table("Closest across two emotions")
+    table = plain_table("Closest anchors of different emotions")
     table.add_column("distance", justify="right")
     for name in ("emotion", "anchor", "emotion", "anchor"):
         table.add_column(name, overflow="fold")

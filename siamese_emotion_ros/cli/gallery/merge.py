@@ -19,7 +19,7 @@ def merge(
     ),
     force: bool = typer.Option(False, "--force", help="Overwrite OUTPUT."),
 ) -> None:
-    """Put the anchors of several galleries into one; an anchor that two of them have is taken once."""
+    """Merge the anchors of several galleries into one; an anchor that is in two of them is taken once."""
     from dataclasses import replace
 
     from siamese_emotion_ros.cli.gallery.calibration import is_calibrated
@@ -36,7 +36,7 @@ def merge(
         if gallery.model_fingerprint != galleries[0].model_fingerprint:
             raise ValueError(
                 f"{files[0]} was made for model {galleries[0].model_fingerprint[:12]}, {file} for "
-                f"{gallery.model_fingerprint[:12]}: give one of them the other's model with `gallery re-embed`"
+                f"{gallery.model_fingerprint[:12]}: embed one of them for the other's model with `gallery re-embed`"
             )
     whole = merged(galleries, k)
     if threshold is not None:
@@ -50,10 +50,11 @@ def merge(
         texts = ", ".join("none" if gallery.threshold is None else f"{gallery.threshold:.4g}" for gallery in galleries)
         console.print(f"the thresholds differ ({texts}), so there is none: give --threshold to set one", style="yellow")
     if any(map(is_calibrated, galleries)) and not is_calibrated(whole):
-        console.print("confidence is calibrated no more: `gallery calibrate` finds sharpness, doubt and threshold",
+        console.print("confidence is no longer calibrated: `gallery calibrate` finds sharpness, doubt and threshold",
                       style="yellow")
     if whole.images is None and any(gallery.images is not None for gallery in galleries):
         console.print(
-            "not all galleries carry images of one size, so none are kept: this gallery cannot follow another model",
+            "not all galleries hold images of one size, so none are kept: this gallery cannot be embedded again for "
+            "another model",
             style="yellow",
         )

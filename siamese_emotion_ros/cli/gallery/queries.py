@@ -42,6 +42,6 @@ def embedded_queries(
     among = queries_among_anchors(gallery, faces.faces, embeddings)
     if among:
         raise ValueError(
-            f"{among} of the {len(faces)} faces are anchors of the gallery, which knows them: choose another --split"
+            f"{among} of the {len(faces)} faces are anchors of the gallery themselves: choose another --split"
         )
     return EmbeddedQueries(gallery, embeddings, faces.labels, part)

@@ -11,17 +11,17 @@ from siamese_emotion_ros.cli.errors import reported
 
 @reported()
 def reembed(
-    file: Path = typer.Argument(..., metavar="GALLERY", help="A gallery that carries images."),
-    model: Path = typer.Option(..., help="Model file that it is to fit."),
+    file: Path = typer.Argument(..., metavar="GALLERY", help="A gallery that holds images."),
+    model: Path = typer.Option(..., help="Model file to embed them with."),
     output: Path = typer.Option(..., help="Gallery file to write (*.gallery.safetensors)."),
     threshold: Optional[float] = typer.Option(
-        None, help="Distance beyond which a face is unknown. Default: never; the old one means nothing to this model."
+        None, help="Distance beyond which a face is unknown. Default: none; the old one means nothing to this model."
     ),
     half: bool = typer.Option(False, "--half", help="Store float16 embeddings: half the size."),
     device: str = typer.Option("auto", help="auto, cpu, cuda or cuda:<n>."),
     force: bool = typer.Option(False, "--force", help="Overwrite OUTPUT."),
 ) -> None:
-    """Embed the images of a gallery anew for another model; labels, names, k and images stay."""
+    """Embed the images of a gallery again for another model; labels, names, k and images stay the same."""
     from dataclasses import replace
 
     from siamese_emotion_ros.cli.gallery.output import write_and_tell

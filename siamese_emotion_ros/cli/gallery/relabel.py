@@ -14,10 +14,10 @@ def relabel(
     file: Path = typer.Argument(..., metavar="GALLERY", help="The gallery to change."),
     output: Path = typer.Option(..., help="Gallery file to write; may be GALLERY itself, with --force."),
     rename: Optional[List[str]] = typer.Option(
-        None, metavar="OLD=NEW", help="Give all anchors of a class another label, new or one it has; repeatable."
+        None, metavar="OLD=NEW", help="Give all anchors of a class a new label, or that of another class; repeatable."
     ),
     anchor: Optional[List[str]] = typer.Option(
-        None, metavar="NAME=LABEL", help="Label one anchor anew (`gallery inspect` names doubtful ones); repeatable."
+        None, metavar="NAME=LABEL", help="Relabel one anchor (`gallery inspect` lists doubtful ones); repeatable."
     ),
     table: Optional[Path] = typer.Option(None, help="CSV file with the columns name and label, for many anchors."),
     force: bool = typer.Option(False, "--force", help="Overwrite OUTPUT."),
@@ -53,7 +53,7 @@ def _pairs(texts: List[str], flag: str, example: str) -> Dict[str, str]:
         if not (name.strip() and equals and label.strip()):
             raise ValueError(f"{flag} is {text!r}: expected {example}, with = between them")
         if name.strip() in pairs:
-            raise ValueError(f"{flag} names {name.strip()!r} twice: say once what becomes of it")
+            raise ValueError(f"{flag} names {name.strip()!r} twice: give it once")
         pairs[name.strip()] = label.strip()
     return pairs
 
@@ -68,7 +68,7 @@ def _labels_of(table: Path) -> Dict[str, str]:
     except OSError as error:
         raise ValueError(f"{table}: cannot be read ({error.strerror}): check the path of --table") from error
     except csv.Error as error:
-        raise ValueError(f"{table}: no CSV ({error}): look for a stray quotation mark") from error
+        raise ValueError(f"{table}: not a CSV file ({error}): look for a stray quotation mark") from error
     except UnicodeDecodeError as error:
         raise ValueError(f"{table}: not UTF-8 text: save it as CSV in UTF-8") from error
     if not rows or not {"name", "label"} <= set(rows[0]):

@@ -12,7 +12,7 @@ from siamese_emotion_ros.cli.errors import reported
 @reported()
 def verify(
     file: Path = typer.Argument(..., metavar="GALLERY", help="The gallery to check."),
-    model: Optional[Path] = typer.Option(None, help="Model file that it has to fit."),
+    model: Optional[Path] = typer.Option(None, help="Model file that the gallery has to fit."),
     device: str = typer.Option("auto", help="auto, cpu, cuda or cuda:<n>."),
 ) -> None:
     """Check a gallery file, and that it fits a model. Exit code 0: usable; 1: it failed a check; 2: not readable."""
@@ -28,7 +28,7 @@ def verify(
     findings = check_gallery(gallery)
     if model is not None:
         embedder = EmbeddingModel.load(model, device)
-        with face_progress("embedding its images") as progress:
+        with face_progress("embedding images") as progress:
             findings += check_fit(gallery, embedder, progress)
     table = plain_table(show_header=False)
     for _ in range(2):
