@@ -7,6 +7,7 @@ from typing import List
 import typer
 
 from siamese_emotion_ros.cli.errors import reported
+from siamese_emotion_ros.cli.options import FORCE
 
 
 @reported()
@@ -15,7 +16,7 @@ def average(
         ..., help="Model files of one architecture, each trained from another of them or all from the same model."
     ),
     output: Path = typer.Option(..., help="Model file to write."),
-    force: bool = typer.Option(False, "--force", help="Overwrite OUTPUT."),
+    force: bool = FORCE,
 ) -> None:
     """Average the weights of models with a common starting point; the result often beats each of them.
 

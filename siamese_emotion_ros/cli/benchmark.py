@@ -11,6 +11,7 @@ from typing import Any, Dict, List, Optional
 import typer
 
 from siamese_emotion_ros.cli.errors import reported
+from siamese_emotion_ros.cli.options import DEVICE
 from siamese_emotion_ros.shipped import PACKAGE, default_model
 
 
@@ -25,7 +26,7 @@ def benchmark(
     fps: float = typer.Option(30.0, min=1.0, help="Frames per second that are sent to the pipeline."),
     seconds: float = typer.Option(60.0, min=0.0, help="How long frames are sent; 0 leaves the pipeline out."),
     image: Optional[Path] = typer.Option(None, help="Picture with one face (default: scikit-image's astronaut)."),
-    device: str = typer.Option("auto", help="auto, cpu, cuda or cuda:<n>."),
+    device: str = DEVICE,
     backend: str = typer.Option("auto", help="auto (ONNX Runtime where it is installed), torch or onnx."),
     threads: int = typer.Option(2, min=1, help="CPU threads that recognise a face."),
 ) -> None:

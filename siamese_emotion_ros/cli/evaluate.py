@@ -7,6 +7,7 @@ from typing import List, Optional, Tuple
 import typer
 
 from siamese_emotion_ros.cli.errors import reported
+from siamese_emotion_ros.cli.options import DEVICE
 from siamese_emotion_ros.cli.source import Source, named, options_of, source
 from siamese_emotion_ros.shipped import default_gallery, default_model
 
@@ -53,7 +54,7 @@ def evaluate(
         None, min=1, help="How many neutral faces of each person --personal learns from (5); these are not evaluated."
     ),
     seed: int = typer.Option(0, min=0, help="Seed of splits, intervals, pairs and the map."),
-    device: str = typer.Option("auto", help="auto, cpu, cuda or cuda:<n>."),
+    device: str = DEVICE,
     json_file: Optional[Path] = typer.Option(None, "--json", help="Write every figure to this file."),
     html_file: Optional[Path] = typer.Option(
         None, "--html",

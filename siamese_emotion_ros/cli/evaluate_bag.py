@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, List, Optional, Tuple
 import typer
 
 from siamese_emotion_ros.cli.errors import reported
+from siamese_emotion_ros.cli.options import DEVICE
 from siamese_emotion_ros.cli.output import plain_console, refuse_unwritable
 from siamese_emotion_ros.shipped import default_gallery, default_model
 
@@ -40,7 +41,7 @@ def evaluate_bag(
         320, help="Longer side, in pixels, of the scaled copy of the image in which faces are detected."
     ),
     seed: int = typer.Option(0, min=0, help="Seed of intervals, pairs and the map."),
-    device: str = typer.Option("auto", help="auto, cpu, cuda or cuda:<n>."),
+    device: str = DEVICE,
     json: Optional[Path] = typer.Option(None, help="Write every figure to this file."),
     html: Optional[Path] = typer.Option(
         None, help="Write a page with plots and timelines to this file. With --truth it shows faces of the recording."

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Optional
 import typer
 
 from siamese_emotion_ros.cli.errors import reported
+from siamese_emotion_ros.cli.options import FORCE
 from siamese_emotion_ros.shipped import default_model
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def export(
     output: Optional[Path] = typer.Option(
         None, help="File to write. Default: the model's name, in the current folder."
     ),
-    force: bool = typer.Option(False, "--force", help="Overwrite OUTPUT."),
+    force: bool = FORCE,
 ) -> None:
     """Convert a model. For ONNX: exit code 1, and no file, when its embeddings are more than 1e-4 from torch's."""
     from siamese_emotion_ros.cli.output import plain_console, refuse_existing

@@ -8,6 +8,7 @@ import typer
 
 from siamese_emotion_ros.cli.errors import reported
 from siamese_emotion_ros.cli.lists import numbers
+from siamese_emotion_ros.cli.options import DEVICE
 from siamese_emotion_ros.cli.source import source
 
 
@@ -29,7 +30,7 @@ def framing(
     ),
     detector_model: Optional[Path] = typer.Option(None, help="YuNet's .onnx file, to try that detector too."),
     seed: int = typer.Option(0, min=0, help="Seed of the draw and the scenes."),
-    device: str = typer.Option("auto", help="auto, cpu, cuda or cuda:<n>."),
+    device: str = DEVICE,
     csv: Optional[Path] = typer.Option(None, help="Write the table to this file."),
 ) -> None:
     """Put faces at known places into made-up scenes, and recognise what each detector and margin crops from them."""

@@ -7,6 +7,7 @@ from typing import List, Optional
 import typer
 
 from siamese_emotion_ros.cli.errors import reported
+from siamese_emotion_ros.cli.options import FORCE, LOADER_OPTIONS
 from siamese_emotion_ros.cli.source import options_of
 
 
@@ -28,10 +29,8 @@ def quantize(
         256, "--faces", min=1, max=4096, help="How many faces the quantization steps are chosen on."
     ),
     seed: int = typer.Option(0, min=0, help="Seed of the split and of the choice of faces."),
-    option: Optional[List[str]] = typer.Option(
-        None, metavar="KEY=VALUE", help="Option of the data set's loader, such as labels=ferplus; repeatable."
-    ),
-    force: bool = typer.Option(False, "--force", help="Overwrite OUTPUT."),
+    option: Optional[List[str]] = LOADER_OPTIONS,
+    force: bool = FORCE,
 ) -> None:
     """Quantize a trained compact network to 8-bit integers, three times as fast on a CPU; say how far embeddings moved.
 

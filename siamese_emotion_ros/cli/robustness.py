@@ -7,6 +7,7 @@ from typing import List, Optional
 import typer
 
 from siamese_emotion_ros.cli.errors import reported
+from siamese_emotion_ros.cli.options import DEVICE, LOADER_OPTIONS
 from siamese_emotion_ros.cli.source import source
 
 
@@ -15,13 +16,11 @@ def robustness(
     dataset: Optional[str] = typer.Option(None, help="Data set: fer2013, ckplus, kdef, folder or bag."),
     root: Optional[Path] = typer.Option(None, help="Your copy of the data set."),
     split: Optional[str] = typer.Option(None, metavar="[SCHEME:]PART", help="Which faces to use, as in `evaluate`."),
-    option: Optional[List[str]] = typer.Option(
-        None, metavar="KEY=VALUE", help="Option of the data set's loader, such as labels=ferplus; repeatable."
-    ),
+    option: Optional[List[str]] = LOADER_OPTIONS,
     model: Path = typer.Option(..., help="Model file."),
     gallery: Path = typer.Option(..., help="Gallery file."),
     seed: int = typer.Option(0, min=0, help="Seed of the corruptions' random parts."),
-    device: str = typer.Option("auto", help="auto, cpu, cuda or cuda:<n>."),
+    device: str = DEVICE,
     csv: Optional[Path] = typer.Option(None, help="Write the table to this file."),
     plot: Optional[Path] = typer.Option(None, help="Plot the results to this PNG file."),
 ) -> None:

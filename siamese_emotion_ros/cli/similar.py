@@ -7,6 +7,7 @@ from typing import Optional
 import typer
 
 from siamese_emotion_ros.cli.errors import reported
+from siamese_emotion_ros.cli.options import DEVICE
 from siamese_emotion_ros.shipped import default_model
 
 #: Faces in a row of the contact sheet.
@@ -25,7 +26,7 @@ def similar(
     ),
     sheet: Path = typer.Option(Path("similar.png"), help="Contact sheet to write, the anchor first."),
     csv: Path = typer.Option(Path("similar.csv"), help="Table to write: rank, file, distance."),
-    device: str = typer.Option("auto", help="auto, cpu, cuda or cuda:<n>."),
+    device: str = DEVICE,
     force: bool = typer.Option(False, "--force", help="Overwrite the sheet and the table."),
 ) -> None:
     """Find the faces of FOLDER that are near ANCHOR: a contact sheet and a table of distances."""

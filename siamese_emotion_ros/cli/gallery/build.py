@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, List, Optional, Sequence, Tuple
 import typer
 
 from siamese_emotion_ros.cli.errors import reported
+from siamese_emotion_ros.cli.options import DEVICE, FORCE, HALF, LOADER_OPTIONS
 from siamese_emotion_ros.cli.source import options_of
 
 if TYPE_CHECKING:
@@ -60,12 +61,10 @@ def build(
     image_size: Optional[int] = typer.Option(
         None, min=1, help="Also store the faces, this many pixels square, to embed them again for another model."
     ),
-    half: bool = typer.Option(False, "--half", help="Store float16 embeddings: half the size."),
-    option: Optional[List[str]] = typer.Option(
-        None, metavar="KEY=VALUE", help="Option of the data set's loader, such as labels=ferplus; repeatable."
-    ),
-    device: str = typer.Option("auto", help="auto, cpu, cuda or cuda:<n>."),
-    force: bool = typer.Option(False, "--force", help="Overwrite OUTPUT."),
+    half: bool = HALF,
+    option: Optional[List[str]] = LOADER_OPTIONS,
+    device: str = DEVICE,
+    force: bool = FORCE,
 ) -> None:
     """Embed the training faces of a data set as a gallery, condensed and calibrated on request."""
     from siamese_emotion_ros.cli.gallery.calibration import check_known_share

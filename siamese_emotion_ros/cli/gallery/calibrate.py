@@ -7,6 +7,7 @@ from typing import List, Optional
 import typer
 
 from siamese_emotion_ros.cli.errors import reported
+from siamese_emotion_ros.cli.options import DEVICE, FORCE, LOADER_OPTIONS
 from siamese_emotion_ros.cli.source import Source, options_of
 
 
@@ -24,12 +25,10 @@ def calibrate(
     ),
     known_share: float = typer.Option(0.95, help="Share of the correctly recognised faces that stays known."),
     k: Optional[int] = typer.Option(None, help="Neighbours that vote. Default: the gallery's."),
-    option: Optional[List[str]] = typer.Option(
-        None, metavar="KEY=VALUE", help="Option of the data set's loader, such as labels=ferplus; repeatable."
-    ),
+    option: Optional[List[str]] = LOADER_OPTIONS,
     seed: int = typer.Option(0, min=0, help="Seed of the split."),
-    device: str = typer.Option("auto", help="auto, cpu, cuda or cuda:<n>."),
-    force: bool = typer.Option(False, "--force", help="Overwrite OUTPUT."),
+    device: str = DEVICE,
+    force: bool = FORCE,
 ) -> None:
     """Set the unknown threshold, and rescale the vote so that confidence is the probability of being right.
 

@@ -8,6 +8,7 @@ import typer
 
 from siamese_emotion_ros.cli.errors import reported
 from siamese_emotion_ros.cli.lists import numbers
+from siamese_emotion_ros.cli.options import DEVICE, LOADER_OPTIONS
 from siamese_emotion_ros.cli.source import Source, options_of
 from siamese_emotion_ros.shipped import default_model
 
@@ -45,12 +46,10 @@ def compare(
     k: Optional[str] = typer.Option(None, help="Neighbours that vote, comma-separated. Default: the gallery's."),
     seeds: int = typer.Option(1, min=1, help="Condense this many times with different seeds, and show mean and worst."),
     balance: float = typer.Option(0.0, help="0 keeps the emotions' proportions, 1 gives each the same number."),
-    option: Optional[List[str]] = typer.Option(
-        None, metavar="KEY=VALUE", help="Option of the data set's loader, such as labels=ferplus; repeatable."
-    ),
+    option: Optional[List[str]] = LOADER_OPTIONS,
     split_seed: int = typer.Option(0, min=0, help="Seed of the split."),
     csv: Optional[Path] = typer.Option(None, help="Write the table to this file."),
-    device: str = typer.Option("auto", help="auto, cpu, cuda or cuda:<n>."),
+    device: str = DEVICE,
     force: bool = typer.Option(False, "--force", help="Overwrite the CSV file."),
 ) -> None:
     """Condense a gallery by every method to every size, and compare top-1 with that of the full one."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Optional
 import typer
 
 from siamese_emotion_ros.cli.errors import reported
+from siamese_emotion_ros.cli.options import FORCE, HALF
 
 if TYPE_CHECKING:
     from siamese_emotion_ros.recognition.gallery import Gallery
@@ -25,8 +26,8 @@ def condense(
     balance: float = typer.Option(0.0, help="0 keeps the emotions' proportions, 1 gives each the same number."),
     seed: int = typer.Option(0, min=0, help="Seed of all methods but herding."),
     k: Optional[int] = typer.Option(None, help="Neighbours that vote. Default: the gallery's."),
-    half: bool = typer.Option(False, "--half", help="Store float16 embeddings: half the size."),
-    force: bool = typer.Option(False, "--force", help="Overwrite OUTPUT."),
+    half: bool = HALF,
+    force: bool = FORCE,
 ) -> None:
     """Condense a gallery; its threshold is adapted, so that as many faces stay known as before."""
     from dataclasses import replace

@@ -7,6 +7,7 @@ from typing import List, Optional
 import typer
 
 from siamese_emotion_ros.cli.errors import reported
+from siamese_emotion_ros.cli.options import FORCE
 
 
 @reported()
@@ -17,7 +18,7 @@ def merge(
     threshold: Optional[float] = typer.Option(
         None, help="Distance beyond which a face is unknown. Default: the galleries' where they agree, else none."
     ),
-    force: bool = typer.Option(False, "--force", help="Overwrite OUTPUT."),
+    force: bool = FORCE,
 ) -> None:
     """Merge the anchors of several galleries into one; an anchor that is in two of them is taken once."""
     from dataclasses import replace

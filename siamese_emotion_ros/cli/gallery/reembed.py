@@ -7,6 +7,7 @@ from typing import Optional
 import typer
 
 from siamese_emotion_ros.cli.errors import reported
+from siamese_emotion_ros.cli.options import DEVICE, FORCE, HALF
 
 
 @reported()
@@ -17,9 +18,9 @@ def reembed(
     threshold: Optional[float] = typer.Option(
         None, help="Distance beyond which a face is unknown. Default: none; the old one means nothing to this model."
     ),
-    half: bool = typer.Option(False, "--half", help="Store float16 embeddings: half the size."),
-    device: str = typer.Option("auto", help="auto, cpu, cuda or cuda:<n>."),
-    force: bool = typer.Option(False, "--force", help="Overwrite OUTPUT."),
+    half: bool = HALF,
+    device: str = DEVICE,
+    force: bool = FORCE,
 ) -> None:
     """Embed the images of a gallery again for another model; labels, names, k and images stay the same."""
     from dataclasses import replace

@@ -7,6 +7,7 @@ from typing import Dict, List, Optional
 import typer
 
 from siamese_emotion_ros.cli.errors import reported
+from siamese_emotion_ros.cli.options import FORCE
 
 
 @reported()
@@ -20,7 +21,7 @@ def relabel(
         None, metavar="NAME=LABEL", help="Relabel one anchor (`gallery inspect` lists doubtful ones); repeatable."
     ),
     table: Optional[Path] = typer.Option(None, help="CSV file with the columns name and label, for many anchors."),
-    force: bool = typer.Option(False, "--force", help="Overwrite OUTPUT."),
+    force: bool = FORCE,
 ) -> None:
     """Rename or join classes, and correct the labels of single anchors."""
     from siamese_emotion_ros.cli.gallery.output import write_and_tell

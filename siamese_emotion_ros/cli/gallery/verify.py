@@ -7,13 +7,14 @@ from typing import Optional
 import typer
 
 from siamese_emotion_ros.cli.errors import reported
+from siamese_emotion_ros.cli.options import DEVICE
 
 
 @reported()
 def verify(
     file: Path = typer.Argument(..., metavar="GALLERY", help="The gallery to check."),
     model: Optional[Path] = typer.Option(None, help="Model file that the gallery has to fit."),
-    device: str = typer.Option("auto", help="auto, cpu, cuda or cuda:<n>."),
+    device: str = DEVICE,
 ) -> None:
     """Check a gallery file, and that it fits a model. Exit code 0: usable; 1: it failed a check; 2: not readable."""
     from rich.text import Text
