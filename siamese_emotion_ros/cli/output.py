@@ -20,6 +20,8 @@ def refuse_unwritable(*outputs: Optional[Path]) -> None:
             raise ValueError(f"{output} is named for two outputs: give each a file of its own")
         if output.is_dir():
             raise ValueError(f"{output} is a folder: name a file in it")
+        if output.exists() and not output.is_file():
+            raise ValueError(f"{output} is a device or pipe, which would be replaced: name a file")
         folder = next(parent for parent in output.absolute().parents if parent.exists())
         try:
             with tempfile.TemporaryFile(dir=str(folder)):  # permissions alone say nothing to root, nor of /proc

@@ -39,10 +39,10 @@ def files(tmp_path_factory):
     faces = np.concatenate([stripes(label, 12, label) for label in range(3)])
     gallery = build_gallery(
         EmbeddingModel.load(folder / "model.safetensors", "cpu"), faces, np.repeat([0, 1, 2], 12), LABELS,
-        [f"face{i}" for i in range(36)], k=3, threshold=1e6, image_size=48,
+        [f"face{i}" for i in range(36)], k=3, image_size=48,
     )
-    write_gallery(folder / "pictured.safetensors", gallery)
-    write_gallery(folder / "plain.safetensors", replace(gallery, images=None, threshold=None))
+    write_gallery(folder / "pictured.safetensors", replace(gallery, threshold=1e6))
+    write_gallery(folder / "plain.safetensors", replace(gallery, images=None))
     for label, name in enumerate(LABELS):
         (folder / "faces" / name).mkdir(parents=True)
         for i, face in enumerate(stripes(label, 8, 100 + label)):
@@ -192,7 +192,7 @@ def test_merge_says_that_calibration_is_gone(files, tmp_path):
 def test_merge_names_the_galleries_of_two_models(files, tmp_path):
     other = tmp_path / "other.safetensors"
     write_gallery(other, replace(read_gallery(files / "plain.safetensors"), model_fingerprint="0" * 64))
-    refused(f"{other} for 000000000000: embed one of them for the other's model with `gallery re-embed`",
+    refused("000000000000: neither has images, so build one of them for the other's model with `gallery build`",
             "merge", files / "plain.safetensors", files / "pictured.safetensors", other, "--output", tmp_path / "whole")
 
 

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
 import sys
 
@@ -41,7 +42,11 @@ def test_an_output_that_is_a_folder_or_in_no_folder_of_ours_is_refused_at_once(t
     assert result.exit_code == 2 and f"{file} takes no file (Not a directory)" in result.output
     result = CliRunner().invoke(app, [*command, "/proc/x"])
     assert result.exit_code == 2 and "/proc/x cannot be written, /proc takes no file" in result.output
-    assert [*tmp_path.iterdir()] == [file]
+    file.unlink()
+    os.mkfifo(file)
+    result = CliRunner().invoke(app, [*command, str(file)])
+    assert result.exit_code == 2 and f"{file} is a device or pipe, which would be replaced" in result.output
+    assert [*tmp_path.iterdir()] == [file] and file.is_fifo()
 
 
 @pytest.mark.parametrize("command", RUNS, ids=" ".join)

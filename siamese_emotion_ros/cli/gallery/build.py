@@ -59,7 +59,8 @@ def build(
         "stays known (such as 0.95), and rescale the vote so that confidence is the probability of being right."
     ),
     image_size: Optional[int] = typer.Option(
-        None, min=1, help="Also store the faces, this many pixels square, to embed them again for another model."
+        None, min=1, max=512,
+        help="Also store the faces, this many pixels square, to embed them again for another model.",
     ),
     half: bool = HALF,
     option: Optional[List[str]] = LOADER_OPTIONS,

@@ -35,9 +35,12 @@ def merge(
     galleries = [read_gallery(file) for file in files]
     for file, gallery in zip(files, galleries):
         if gallery.model_fingerprint != galleries[0].model_fingerprint:
+            has_images = gallery.images is not None or galleries[0].images is not None
+            remedy = "embed the one with images" if has_images else "neither has images, so build one of them"
             raise ValueError(
                 f"{files[0]} was made for model {galleries[0].model_fingerprint[:12]}, {file} for "
-                f"{gallery.model_fingerprint[:12]}: embed one of them for the other's model with `gallery re-embed`"
+                f"{gallery.model_fingerprint[:12]}: {remedy} for the other's model with "
+                f"`gallery {'re-embed' if has_images else 'build'}`"
             )
     whole = merged(galleries, k)
     if threshold is not None:
