@@ -33,6 +33,7 @@ def test_table_csv_and_plot_of_a_folder(tmp_path):
     ])
     assert result.exit_code == 0, result.output
     assert "quality 10" in result.output and "6 faces" in result.output
+    assert "\nsiamese-emotion: 6 of the 6 faces are anchors of the gallery" in "\n" + result.output
     assert (tmp_path / "r.csv").read_text().splitlines()[1].startswith("as they are,,6,1.0000")
     assert cv2.imread(str(tmp_path / "r.png")).shape[0] > 500
 
