@@ -172,7 +172,7 @@ class BagPlayer(PlayerNode):
             try:
                 publisher.publish(_decompressed(message.data))
             except ValueError as error:
-                self.stream_failed(error)
+                self.refuse_message(error)
                 return
         else:
             publisher.publish(message.data)  # as it was recorded, byte by byte

@@ -103,7 +103,7 @@ class EmotionEvaluator(StreamNode):
         shares = dict(zip(message.classes, message.class_scores))
         known = message.label in shares or (message.label == UNKNOWN and shares)
         if not (known and math.isfinite(message.confidence)):
-            self.stream_failed(ValueError(
+            self.refuse_message(ValueError(
                 f"an answer says {message.label[:40]!r} of {', '.join(shares)[:80] or 'no classes'} with confidence "
                 f"{message.confidence:g}: left out"
             ))

@@ -33,10 +33,6 @@ SAME_PRESS = 2.0
 #: What a user can put right; anything else is a fault of ours and is logged with its traceback.
 REFUSALS = (ValueError, OSError)
 
-class QosRefused(ParameterRefused):
-    """A QoS override that cannot be had. It is read-only: only another start of the node helps."""
-
-
 AUTOSTART = Spec(
     "autostart", True, "Configure and activate by itself once started; false leaves both to a lifecycle manager.",
     changes=START,
@@ -44,6 +40,10 @@ AUTOSTART = Spec(
 
 #: So many faces of one image may be answered before a subscriber takes the first answer.
 CROWD = 100
+
+
+class QosRefused(ParameterRefused):
+    """A QoS override that cannot be had. It is read-only: only another start of the node helps."""
 
 
 class StreamNode(LifecycleNode):
@@ -227,11 +227,15 @@ class StreamNode(LifecycleNode):
         """A stream, to be opened: calls `work` with each message in a thread of its own, which calls `begin` first."""
         return Stream(self, message_type, topic, qos, work, begin)
 
+    def refuse_message(self, error: Exception) -> None:
+        """Count a message of a stream that could not be worked on, and log why as stream_failed."""
+        self.statistics.refused(str(error))
+        self.stream_failed(error)
+
     def stream_failed(self, error: Exception) -> None:
-        """Log what went wrong with one message of a stream, the same line at most every few seconds."""
+        """Log what went wrong in a stream, the same line at most every few seconds."""
         if not self.context.ok():
             return  # Ctrl-C came between taking a message and answering it
-        self.statistics.refused(str(error))
         refused = isinstance(error, REFUSALS)
         text = str(error) if refused else _with_traceback(error)
         line = self._throttle.line(f"{type(error).__name__} {error}", text)
@@ -334,7 +338,7 @@ class Stream:
             node.statistics.received()
             work(message)
 
-        self._worker = Worker(self._mailbox, counted, node.stream_failed, f"{node.get_name()} {topic}", begin)
+        self._worker = Worker(self._mailbox, counted, node.refuse_message, f"{node.get_name()} {topic}", begin)
         self._subscribe = lambda: node.subscription(message_type, topic, qos, self._mailbox.put)
         self._qos = qos
         self._subscription: Any = None

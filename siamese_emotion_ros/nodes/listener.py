@@ -24,7 +24,7 @@ class Listener:
     def __init__(self, node: StreamNode, waiting: int, topics: Sequence[TopicHandler]) -> None:
         self._node = node
         self._mailbox = Mailbox(waiting)
-        self._worker = Worker(self._mailbox, _work_on, node.stream_failed, node.get_name())
+        self._worker = Worker(self._mailbox, _work_on, node.refuse_message, node.get_name())
         self._subscriptions: List[Any] = []
         try:
             for heard in topics:

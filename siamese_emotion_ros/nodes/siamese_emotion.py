@@ -195,15 +195,19 @@ class SiameseEmotion(StreamNode):
         self._crops.offer(readable, crops, alone=len(faces.faces) == 1)
 
     def _readable(self, faces: FaceCropArray) -> Tuple[List[FaceCrop], List[np.ndarray]]:
-        """The faces whose crops can be read, and those; of each of the others a line in the log."""
+        """The faces whose crops can be read, and those; a line in the log of each of the others, ImageError for all."""
         readable, crops = [], []
         for face in faces.faces:
             try:
                 crops.append(image_from_message(face.crop))
-            except ImageError as error:
-                self.stream_failed(ImageError(f"the crop of face {face.face_id}: {error}"))
-            else:
                 readable.append(face)
+            except ImageError as error:
+                refusal = ImageError(f"the crop of face {face.face_id}: {error}")
+                if len(faces.faces) == 1:
+                    raise refusal from error
+                self.stream_failed(refusal)
+        if not readable:
+            raise ImageError(f"none of the crops of {len(faces.faces)} faces can be read")
         return readable, crops
 
     def _among_strangers(self) -> Snapshot:

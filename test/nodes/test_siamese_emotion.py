@@ -72,12 +72,18 @@ def test_a_bad_crop_costs_one_line_and_the_next_frame_is_answered(graph, log, st
 
 
 def test_beside_a_bad_crop_the_other_faces_are_answered(graph, log, start, faces):
-    _, publisher, emotions = start()
+    node, publisher, emotions = start()
     array = faces.of(1, faces.CROPS)
     array.faces[1].crop.step += 1
     got = faces.answers(graph, emotions, publisher, array, count=2)
     assert [(message.face_id, message.face_count) for message in got] == [(1, 3), (3, 3)]
     graph.until(lambda: any("the crop of face 2: " in text for _, text in log), "a line about it")
+    assert node.statistics.report().values["messages refused"] == "0", "it was answered, but for one face"
+    for face in array.faces:
+        face.crop.step = 1
+    array.header.stamp.nanosec += 1
+    publisher.publish(array)
+    graph.until(lambda: node.statistics.report().values["messages refused"] == "1", "the count")
 
 
 def test_latency_is_from_the_images_stamp_to_now(graph, start, faces):
