@@ -48,6 +48,10 @@ class ReusedImage:
     def fill(self, header: Header, frame: np.ndarray) -> Image:
         """The message with this header and uint8 BGR frame [H, W, 3]; valid until the next call."""
         np.copyto(self.pixels(*frame.shape[:2]), frame)
+        return self.stamped(header)
+
+    def stamped(self, header: Header) -> Image:
+        """The message with this header and whatever was drawn into its pixels; valid until the next call."""
         self.message.header = header
         return self.message
 

@@ -109,8 +109,7 @@ class EmotionOverlay(StreamNode):
             image = image_from_message(frame.image)
             drawn = drawable(image, self._drawn.pixels(*image.shape[:2]))
             draw_emotions(drawn, [emotion_mark(emotion) for emotion in frame.emotions.values()])
-            self._drawn.message.header = frame.image.header
-            self._publisher.publish(self._drawn.message)
+            self._publisher.publish(self._drawn.stamped(frame.image.header))
             self.count_published(frame.image.header.stamp)
 
 

@@ -55,9 +55,9 @@ class EnrolmentServices:
         """`node` has settings, snapshot() and swap(); `crops` is offered the frames it answers."""
         self._node = node
         self._crops = crops
-        patient = FrameWaitersGroup()
-        self._serve(AddAnchors, "add_anchors", self._add_anchors, patient)
-        self._serve(CalibrateNeutral, "calibrate_neutral", self._calibrate_neutral, patient)
+        waiters = FrameWaitersGroup()
+        self._serve(AddAnchors, "add_anchors", self._add_anchors, waiters)
+        self._serve(CalibrateNeutral, "calibrate_neutral", self._calibrate_neutral, waiters)
         self._serve(RemoveAnchors, "remove_anchors", self._remove_anchors)
         self._serve(SaveGallery, "save_gallery", self._save_gallery)
         self._serve(ResetGallery, "reset_gallery", self._reset_gallery)

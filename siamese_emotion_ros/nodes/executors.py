@@ -111,8 +111,9 @@ class NodeThreads:
                 executor.spin_once()
             except (ExternalShutdownException, ShutdownException):
                 return
-            except InvalidHandle:
-                continue  # another thread destroyed a subscription while this one was about to wait for it
+            except InvalidHandle as error:  # another thread destroyed a subscription that this one was to wait for
+                for node in executor.get_nodes():
+                    node.get_logger().debug(f"spun again: {error}")
             except Exception as error:  # a fault in one callback is no reason to leave the robot without eyes
                 for node in executor.get_nodes():
                     node.log_fault(error)
