@@ -112,7 +112,7 @@ class UnitPaperNetwork(PaperNetwork):
     """The paper's network with its embedding scaled to length 1.
 
     The paper leaves lengths free. In one pair of runs on FER-2013, whose margins and rates differed too, the loss fell
-    sooner on the unit sphere (docs/reproduction.md).
+    sooner on the unit sphere (docs/choices.md).
     """
 
     unit_length = True
