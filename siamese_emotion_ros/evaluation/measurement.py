@@ -18,7 +18,7 @@ from siamese_emotion_ros.evaluation.metrics import (
     per_class,
     unknown_curve,
 )
-from siamese_emotion_ros.evaluation.reliability import calibration
+from siamese_emotion_ros.evaluation.reliability import calibration, mean_confidences
 from siamese_emotion_ros.evaluation.verification import verification
 from siamese_emotion_ros.recognition.embedding import Progress, embed_faces
 from siamese_emotion_ros.recognition.gallery import Gallery
@@ -107,16 +107,21 @@ def describe(
     """Every figure that answers alone give, JSON-ready.
 
     n; the headline figures of `metrics.headline` (top1 counts unknown as wrong); top1_without_threshold (every face
-    given its best class); per_class; confusion {true, given, counts}; confidence_intervals; calibration (of the
-    confidence in the best class, threshold aside); unknown_curve (None when the answers carry no distances).
+    given its best class); per_class, with the mean confidence of the faces that were given it; confusion {true, given,
+    counts}; confidence_intervals; calibration (of the confidence in the best class, threshold aside);
+    unknown_curve (None when the answers carry no distances).
     """
     matrix = confusion(answers.truth, answers.given, len(answers.classes))
     right = answers.decided == answers.truth
+    confidences = mean_confidences(answers)
     return {
         "n": len(answers),
         **{name: optional_float(value) for name, value in headline(matrix).items()},
         "top1_without_threshold": float(right.mean()),
-        "per_class": per_class(matrix, answers.classes),
+        "per_class": {
+            label: {**row, "confidence": confidences[label]}
+            for label, row in per_class(matrix, answers.classes).items()
+        },
         "confusion": {
             "true": list(answers.classes), "given": [*answers.classes, "unknown"], "counts": matrix.tolist(),
         },

@@ -151,18 +151,20 @@ face counts where its label is one of the emotions asked about.
 
 <h2>Each emotion against the rest</h2>
 <div class="scroll"><table>
-<thead><tr><th></th><th>faces</th><th>TP</th><th>TN</th><th>FP</th><th>FN</th><th>one-vs-rest</th><th>precision</th>
-<th>recall</th><th>F1</th></tr></thead>
+<thead><tr><th></th><th>faces</th><th>TP</th><th>TN</th><th>FP</th><th>FN</th><th>one-vs-rest</th><th>confidence</th>
+<th>precision</th><th>recall</th><th>F1</th></tr></thead>
 <tbody>
 {% for label, row in report.per_class.items() %}
 <tr><td>{{ label }}</td><td>{{ row.n }}</td><td>{{ row.TP }}</td><td>{{ row.TN }}</td><td>{{ row.FP }}</td>
-<td>{{ row.FN }}</td><td>{{ row.one_vs_rest|percent }}</td><td>{{ row.precision|percent }}</td>
-<td>{{ row.recall|percent }}</td><td>{{ row.f1|percent }}</td></tr>
+<td>{{ row.FN }}</td><td>{{ row.one_vs_rest|percent }}</td><td>{{ row.confidence|percent }}</td>
+<td>{{ row.precision|percent }}</td><td>{{ row.recall|percent }}</td><td>{{ row.f1|percent }}</td></tr>
 {% endfor %}
 </tbody>
 <tfoot><tr><td>mean</td><td></td><td></td><td></td><td></td><td></td><td>{{ report.mean_one_vs_rest|percent }}</td>
-<td></td><td>{{ report.balanced_accuracy|percent }}</td><td>{{ report.macro_f1|percent }}</td></tr></tfoot>
+<td></td><td></td><td>{{ report.balanced_accuracy|percent }}</td><td>{{ report.macro_f1|percent }}</td></tr></tfoot>
 </table></div>
+<p class="soft">Confidence is the mean of the faces that were given the emotion: where it is above the precision, it
+promises too much.</p>
 
 <h2>What was taken for what</h2>
 <p class="soft">A row is a true emotion, a column the answer. The shade is the share of the row; green is right.</p>

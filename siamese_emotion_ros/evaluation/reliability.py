@@ -1,9 +1,11 @@
 """Is a confidence of 0.8 right eight times out of ten? Reliability bins and the expected calibration error."""
 from __future__ import annotations
 
-from typing import Any, Dict
+from typing import Any, Dict, Optional
 
 import numpy as np
+
+from siamese_emotion_ros.evaluation.answers import Answers
 
 
 def calibration(confidence: np.ndarray, right: np.ndarray, bins: int = 15) -> Dict[str, Any]:
@@ -30,4 +32,19 @@ def calibration(confidence: np.ndarray, right: np.ndarray, bins: int = 15) -> Di
             }
             for b, mean, share in zip(filled, mean_confidence, accuracy)
         ],
+    }
+
+
+def mean_confidences(answers: Answers) -> Dict[str, Optional[float]]:
+    """For each class the mean confidence of the faces that were given it, beside which to hold its precision.
+
+    None for a class that was never answered. Over all classes confidence may be what it promises, and yet too much for
+    some of them and too little for others.
+    """
+    n_classes = len(answers.classes)
+    given = answers.given
+    counts = np.bincount(given, minlength=n_classes + 1)
+    sums = np.bincount(given, weights=answers.confidence, minlength=n_classes + 1)
+    return {
+        label: float(sums[c] / counts[c]) if counts[c] else None for c, label in enumerate(answers.classes)
     }

@@ -14,6 +14,9 @@ from siamese_emotion_ros.evaluation.page import methods, percent
 #: Mistakes that are named below the tables.
 SHOWN_CONFUSIONS = 3
 
+#: A mean confidence so much above an emotion's precision is worth a line.
+TOO_SURE = 0.05
+
 
 def summary(report: Mapping[str, Any]) -> RenderableType:
     """Tables of the report's figures: every method and labelling, then every emotion, then what goes wrong most."""
@@ -105,6 +108,13 @@ def _remarks(report: Mapping[str, Any]) -> Text:
             f"area under the ROC curve {pairs['auc']:.3f}"
         )
     lines.append(f"expected calibration error {percent(report['calibration']['expected_calibration_error'])}")
+    answered = [(label, row) for label, row in report["per_class"].items() if row["precision"] is not None]
+    label, row = max(answered, key=lambda item: item[1]["confidence"] - item[1]["precision"], default=("", None))
+    if row is not None and row["confidence"] - row["precision"] > TOO_SURE:
+        lines.append(
+            f"confidence promises too much for {label}: {percent(row['confidence'])} on average, "
+            f"{percent(row['precision'])} right"
+        )
     personal = report.get("personal")
     if personal:
         gain = personal["top1_gain"]

@@ -152,6 +152,17 @@ def test_terminal_tables_hold_every_emotion(report):
     assert "Mind <this>." in text
 
 
+@pytest.mark.parametrize("promised, said", [(0.9, True), (0.52, False)])
+def test_the_emotion_for_which_confidence_promises_too_much_is_named(report, promised, said):
+    rows = {label: {**row, "precision": 0.5, "confidence": 0.4} for label, row in report["per_class"].items()}
+    first, second, *_ = rows
+    rows[first].update(precision=None, confidence=None)  # never answered
+    rows[second]["confidence"] = promised
+    lines = summary({**report, "per_class": rows}).renderables
+    told = f"confidence promises too much for {second}: {100 * promised:.1f} % on average, 50.0 % right"
+    assert any(told in str(line) for line in lines) == said
+
+
 def test_mistakes_are_the_surest_first_and_unknown_is_none():
     answers = Answers(("anger", "fear"), np.array([0, 0, 0, 1, 0]), np.array([1, 1, 0, 0, 1]),
                       np.float32([0.6, 0.9, 1.0, 0.9, 1.0]), np.float32([1, 2, 1, 1, 9]), threshold=5)

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torchmetrics.functional.classification import binary_calibration_error
 
-from siamese_emotion_ros.evaluation.reliability import calibration
+from siamese_emotion_ros.evaluation.answers import Answers
+from siamese_emotion_ros.evaluation.reliability import calibration, mean_confidences
 
 
 def test_confidence_that_keeps_its_word_has_no_error():
@@ -42,3 +43,12 @@ def test_shares_of_k_votes_fall_into_bins_of_their_own(k):
 
 def test_confidence_of_nothing_is_counted():
     assert calibration(np.zeros(3, np.float32), np.zeros(3, bool))["bins"][0]["n"] == 3
+
+
+def test_the_confidence_of_an_emotion_is_that_of_the_faces_that_were_given_it():
+    # The third is not near enough for a label: its confidence is nobody's.
+    answers = Answers(
+        classes=("anger", "fear", "neutral"), truth=np.array([0, 1, 0, 1]), decided=np.array([0, 0, 0, 1]),
+        confidence=np.float32([0.5, 0.75, 1.0, 0.25]), nearest=np.float32([1, 1, 3, 1]), threshold=2.0,
+    )
+    assert mean_confidences(answers) == {"anger": 0.625, "fear": 0.25, "neutral": None}
