@@ -27,8 +27,8 @@ from siamese_emotion_ros.nodes import live_table
 from siamese_emotion_ros.nodes.bag_player import RecordedImages
 from siamese_emotion_ros.nodes.children import Child, ChildError, complaints_of, start_node
 from siamese_emotion_ros.nodes.conversions import emotion_mark, nanoseconds
-from siamese_emotion_ros.nodes.lifecycle import CROWD, latched_qos, result_qos
 from siamese_emotion_ros.nodes.pairing import Frame, FramePairing
+from siamese_emotion_ros.nodes.qos import CROWD, latched_qos, result_qos
 from siamese_emotion_ros.nodes.recorder import Recording, RecordingError, Seen
 from siamese_emotion_ros.nodes.sources import Source, SourceError, open_source
 from siamese_emotion_ros.nodes.stream import Mailbox, Worker

@@ -4,7 +4,6 @@ from __future__ import annotations
 import sys
 from typing import Any, Iterable, List, Optional
 
-from rclpy.qos import QoSProfile, QoSReliabilityPolicy
 from sensor_msgs.msg import Image
 
 from siamese_emotion_ros.drawing.overlay import draw_emotions
@@ -12,10 +11,11 @@ from siamese_emotion_ros.faces.image_messages import drawable, image_from_messag
 from siamese_emotion_ros.msg import EmotionStamped, FaceCropArray
 from siamese_emotion_ros.nodes.conversions import ReusedImage, emotion_mark, nanoseconds
 from siamese_emotion_ros.nodes.face_crop import TRANSPORT, image_topic
-from siamese_emotion_ros.nodes.lifecycle import AUTOSTART, CROWD, REFUSALS, StreamNode, emotion_qos, result_qos, run
+from siamese_emotion_ros.nodes.lifecycle import AUTOSTART, REFUSALS, StreamNode, run
 from siamese_emotion_ros.nodes.listener import Listener, TopicHandler
 from siamese_emotion_ros.nodes.pairing import Frame, FramePairing
 from siamese_emotion_ros.nodes.parameters import ParameterTable
+from siamese_emotion_ros.nodes.qos import CROWD, emotion_qos, result_qos, sensor_qos
 
 PARAMETERS = ParameterTable("emotion_overlay", [TRANSPORT, AUTOSTART])
 
@@ -73,9 +73,8 @@ class EmotionOverlay(StreamNode):
     def _watch(self) -> None:
         self.statistics.begin()  # nobody missed what came before
         pairing = self._pairing = FramePairing(IMAGES_WAITING)
-        images = QoSProfile(depth=5, reliability=QoSReliabilityPolicy.BEST_EFFORT)
         listener = self._listener = Listener(self, WAITING, [
-            TopicHandler(*image_topic(self), images, self._take_image),
+            TopicHandler(*image_topic(self), sensor_qos(), self._take_image),
             TopicHandler(FaceCropArray, "faces", result_qos(), self._take_faces),
             TopicHandler(EmotionStamped, "emotion", emotion_qos(), self._take_emotion),
         ])

@@ -6,8 +6,9 @@ from typing import Any, Optional
 
 from std_msgs.msg import Bool
 
-from siamese_emotion_ros.nodes.lifecycle import StreamNode, latched_qos
+from siamese_emotion_ros.nodes.lifecycle import StreamNode
 from siamese_emotion_ros.nodes.parameters import ParameterTable, Spec
+from siamese_emotion_ros.nodes.qos import latched_qos
 
 WAIT_FOR_SUBSCRIBERS = Spec(
     "wait_for_subscribers", 0, "Hold the beginning back until so many have subscribed to the images.", low=0, high=100,

@@ -12,7 +12,7 @@ from siamese_emotion_ros.faces.image_messages import image_from_message
 from siamese_emotion_ros.nodes import emotion_overlay
 from siamese_emotion_ros.nodes.conversions import image_message
 from siamese_emotion_ros.nodes.emotion_overlay import IMAGES_WAITING, WAITING, EmotionOverlay
-from siamese_emotion_ros.nodes.lifecycle import emotion_qos
+from siamese_emotion_ros.nodes.qos import emotion_qos
 
 
 def header(stamp):

@@ -14,7 +14,7 @@ from siamese_emotion_ros.faces.image_messages import frame_from_message, image_f
 from siamese_emotion_ros.nodes import face_crop
 from siamese_emotion_ros.nodes.conversions import image_message, nanoseconds
 from siamese_emotion_ros.nodes.face_crop import FaceCrop
-from siamese_emotion_ros.nodes.lifecycle import sensor_qos
+from siamese_emotion_ros.nodes.qos import sensor_qos
 
 WARN = 30
 

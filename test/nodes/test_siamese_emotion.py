@@ -6,7 +6,7 @@ from rosgraph_msgs.msg import Clock
 from siamese_emotion_ros.msg import EmotionStamped
 
 from siamese_emotion_ros.nodes.conversions import nanoseconds
-from siamese_emotion_ros.nodes.lifecycle import emotion_qos
+from siamese_emotion_ros.nodes.qos import emotion_qos
 from siamese_emotion_ros.recognition.model import EmbeddingModel
 
 # --- answers ---
