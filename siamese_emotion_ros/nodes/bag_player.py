@@ -17,9 +17,10 @@ from siamese_emotion_ros.bags.decoding import COMPRESSED_IMAGE, choose_image_top
 from siamese_emotion_ros.bags.reading import Bag, BagError, BagMessage, Topic
 from siamese_emotion_ros.faces.image_messages import image_from_message
 from siamese_emotion_ros.nodes.conversions import image_message
-from siamese_emotion_ros.nodes.lifecycle import AUTOSTART, run
+from siamese_emotion_ros.nodes.lifecycle import AUTOSTART
 from siamese_emotion_ros.nodes.parameters import START, UNCONFIGURED, Change, ParameterTable, Spec
 from siamese_emotion_ros.nodes.player import WAIT_FOR_EMOTIONS, WAIT_FOR_SUBSCRIBERS, PlayerNode
+from siamese_emotion_ros.nodes.process import run
 from siamese_emotion_ros.nodes.qos import result_qos
 from siamese_emotion_ros.nodes.sources import UNTOLD_RATE, Source
 

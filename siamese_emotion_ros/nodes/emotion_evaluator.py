@@ -16,8 +16,9 @@ from siamese_emotion_ros.faces.geometry import Box
 from siamese_emotion_ros.msg import EmotionStamped, FaceCropArray
 from siamese_emotion_ros.nodes.conversions import nanoseconds
 from siamese_emotion_ros.nodes.folders import place_of
-from siamese_emotion_ros.nodes.lifecycle import AUTOSTART, REFUSALS, StreamNode, run
+from siamese_emotion_ros.nodes.lifecycle import AUTOSTART, REFUSALS, StreamNode
 from siamese_emotion_ros.nodes.parameters import START, UNCONFIGURED, Change, ParameterTable, Spec
+from siamese_emotion_ros.nodes.process import run
 from siamese_emotion_ros.nodes.qos import result_qos
 from siamese_emotion_ros.recognition.emotions import UNKNOWN
 

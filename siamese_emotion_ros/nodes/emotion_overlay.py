@@ -11,10 +11,11 @@ from siamese_emotion_ros.faces.image_messages import drawable, image_from_messag
 from siamese_emotion_ros.msg import EmotionStamped, FaceCropArray
 from siamese_emotion_ros.nodes.conversions import ReusedImage, emotion_mark, nanoseconds
 from siamese_emotion_ros.nodes.face_crop import TRANSPORT, image_topic
-from siamese_emotion_ros.nodes.lifecycle import AUTOSTART, REFUSALS, StreamNode, run
+from siamese_emotion_ros.nodes.lifecycle import AUTOSTART, REFUSALS, StreamNode
 from siamese_emotion_ros.nodes.listener import Listener, TopicHandler
 from siamese_emotion_ros.nodes.pairing import Frame, FramePairing
 from siamese_emotion_ros.nodes.parameters import ParameterTable
+from siamese_emotion_ros.nodes.process import run
 from siamese_emotion_ros.nodes.qos import CROWD, emotion_qos, result_qos, sensor_qos
 
 PARAMETERS = ParameterTable("emotion_overlay", [TRANSPORT, AUTOSTART])

@@ -9,7 +9,8 @@ from rclpy.utilities import remove_ros_args
 
 from siamese_emotion_ros.nodes.emotion_overlay import EmotionOverlay
 from siamese_emotion_ros.nodes.face_crop import FaceCrop
-from siamese_emotion_ros.nodes.lifecycle import StreamNode, run
+from siamese_emotion_ros.nodes.lifecycle import StreamNode
+from siamese_emotion_ros.nodes.process import run
 from siamese_emotion_ros.nodes.siamese_emotion import SiameseEmotion
 
 

@@ -14,8 +14,9 @@ from siamese_emotion_ros.faces.image_messages import frame_from_message
 from siamese_emotion_ros.faces.tracker import FaceTracker
 from siamese_emotion_ros.msg import FaceCropArray
 from siamese_emotion_ros.nodes.conversions import faces_message, nanoseconds
-from siamese_emotion_ros.nodes.lifecycle import AUTOSTART, Stream, StreamNode, run
+from siamese_emotion_ros.nodes.lifecycle import AUTOSTART, Stream, StreamNode
 from siamese_emotion_ros.nodes.parameters import START, UNCONFIGURED, Change, ParameterTable, Spec
+from siamese_emotion_ros.nodes.process import run
 from siamese_emotion_ros.nodes.qos import result_qos, sensor_qos
 from siamese_emotion_ros.shipped import shipped_models
 

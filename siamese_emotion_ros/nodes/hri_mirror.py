@@ -14,9 +14,10 @@ from siamese_emotion_ros.faces.image_messages import image_from_message
 from siamese_emotion_ros.msg import EmotionStamped, FaceCrop, FaceCropArray
 from siamese_emotion_ros.nodes.conversions import image_message, nanoseconds
 from siamese_emotion_ros.nodes.hri_faces import TrackedFaces
-from siamese_emotion_ros.nodes.lifecycle import AUTOSTART, StreamNode, run
+from siamese_emotion_ros.nodes.lifecycle import AUTOSTART, StreamNode
 from siamese_emotion_ros.nodes.listener import Listener, TopicHandler
 from siamese_emotion_ros.nodes.parameters import Change, ParameterTable, Spec
+from siamese_emotion_ros.nodes.process import run
 from siamese_emotion_ros.nodes.qos import CROWD, emotion_qos, result_qos
 from siamese_emotion_ros.recognition.emotions import ROS4HRI
 

@@ -10,9 +10,10 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from siamese_emotion_ros.nodes.conversions import ReusedImage
-from siamese_emotion_ros.nodes.lifecycle import AUTOSTART, run
+from siamese_emotion_ros.nodes.lifecycle import AUTOSTART
 from siamese_emotion_ros.nodes.parameters import START, UNCONFIGURED, Change, ParameterTable, Spec
 from siamese_emotion_ros.nodes.player import WAIT_FOR_EMOTIONS, WAIT_FOR_SUBSCRIBERS, PlayerNode
+from siamese_emotion_ros.nodes.process import run
 from siamese_emotion_ros.nodes.qos import result_qos
 from siamese_emotion_ros.nodes.sources import Source, SourceError, open_source, webcam_index
 

@@ -20,7 +20,7 @@ from rclpy.node import Node
 from siamese_emotion_ros.msg import EmotionStamped
 from siamese_emotion_ros.nodes.children import STARTUP_LIMIT, Child, ChildError, check_all, start_node
 from siamese_emotion_ros.nodes.conversions import nanoseconds
-from siamese_emotion_ros.nodes.lifecycle import make_room_for_images
+from siamese_emotion_ros.nodes.process import make_room_for_images
 from siamese_emotion_ros.nodes.qos import result_qos
 
 WIDTH, HEIGHT = 640, 480

@@ -15,8 +15,9 @@ from siamese_emotion_ros.msg import EmotionStamped, FaceCrop, FaceCropArray
 from siamese_emotion_ros.nodes.collection import CropCollector
 from siamese_emotion_ros.nodes.conversions import duration_message, emotion_message, nanoseconds
 from siamese_emotion_ros.nodes.enrolment import EnrolmentServices
-from siamese_emotion_ros.nodes.lifecycle import AUTOSTART, Stream, StreamNode, run
+from siamese_emotion_ros.nodes.lifecycle import AUTOSTART, Stream, StreamNode
 from siamese_emotion_ros.nodes.parameters import START, UNCONFIGURED, Change, ParameterTable, Spec
+from siamese_emotion_ros.nodes.process import run
 from siamese_emotion_ros.nodes.qos import emotion_qos, result_qos
 from siamese_emotion_ros.nodes.snapshots import OnDisk, Snapshot, build_snapshot
 from siamese_emotion_ros.recognition.approximate import SEARCHES

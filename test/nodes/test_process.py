@@ -10,7 +10,7 @@ import pytest
 
 PROGRAM = """
 import threading, time
-from siamese_emotion_ros.nodes.lifecycle import _stopper, signal
+from siamese_emotion_ros.nodes.process import _stopper, signal
 stop = threading.Event()
 signal.signal(signal.SIGINT, _stopper(stop))
 print("ready", flush=True)
