@@ -76,7 +76,7 @@ class FaceCrop(StreamNode):
         self._continuity = Continuity()
         self._finder.reset()
         image_type, topic = image_topic(self)
-        self._images = self.stream(image_type, topic, sensor_qos(), self._find)
+        self._images = Stream(self, image_type, topic, sensor_qos(), self._find)
         self._images.open()
 
     def stop(self) -> None:

@@ -203,17 +203,6 @@ class StreamNode(LifecycleNode):
         self.destroy_subscription(subscription)
         self._wake_frames()
 
-    def stream(
-        self,
-        message_type: type,
-        topic: str,
-        qos: QoSProfile,
-        work: Callable[[Any], None],
-        begin: Optional[Callable[[], None]] = None,
-    ) -> Stream:
-        """A stream, to be opened: calls `work` with each message in a thread of its own, which calls `begin` first."""
-        return Stream(self, message_type, topic, qos, work, begin)
-
     def refuse_message(self, error: Exception) -> None:
         """Count a message of a stream that could not be worked on, and log why as stream_failed."""
         self.statistics.refused(str(error))
@@ -316,8 +305,9 @@ class Stream:
         topic: str,
         qos: QoSProfile,
         work: Callable[[Any], None],
-        begin: Optional[Callable[[], None]],
+        begin: Optional[Callable[[], None]] = None,
     ) -> None:
+        """To be opened; then `work` is called with each message in the thread, which calls `begin` first."""
         self._node = node
         self._mailbox = LiveMailbox(capacity=None)
 

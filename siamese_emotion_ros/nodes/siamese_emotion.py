@@ -96,7 +96,7 @@ class SiameseEmotion(StreamNode):
         """Subscribe to the faces."""
         self._continuity = Continuity()
         self._strangers = False
-        self._faces = self.stream(FaceCropArray, "faces", result_qos(), self._answer, begin=self._limit_threads)
+        self._faces = Stream(self, FaceCropArray, "faces", result_qos(), self._answer, begin=self._limit_threads)
         self._faces.open()
         self._crops.open()
 
