@@ -89,8 +89,6 @@ def build_snapshot(
 
     ValueError, and nothing has happened, for a file that cannot be used or a model and gallery that do not fit.
     """
-    if previous is None:
-        changed = SWAPPED
     smoother = FaceSmoother(settings.smoothing_window, settings.smoothing_hysteresis)
     if previous is not None and not changed & SWAPPED:
         return previous._replace(smoother=smoother) if changed & SMOOTHED else previous
