@@ -4,6 +4,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from itertools import count, islice
 from typing import Dict, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
@@ -113,7 +114,7 @@ def extend(
 ) -> Tuple[Gallery, Tuple[str, ...]]:
     """The gallery with M more anchors of one emotion, and their names, `<name>/<label>/<number>`.
 
-    No name is taken that an anchor or `reserved` has.
+    No name is given that an anchor or `reserved` has.
 
     embeddings: float32 [M, D], by the gallery's model. faces: the M faces behind them, kept if the gallery keeps
     images. ValueError for a label that the gallery does not have, unless new_class, and for one that cannot be a label.
@@ -121,9 +122,8 @@ def extend(
     label, name = check_label(gallery, label, new_class), name.strip() or "enrolled"
     classes = gallery.classes if label in gallery.classes else (*gallery.classes, label)
     taken = {*gallery.names, *reserved}
-    numbers = (number for number in range(1, len(taken) + len(embeddings) + 1))
-    free = (text for text in (f"{name}/{label}/{number}" for number in numbers) if text not in taken)
-    names = tuple(next(free) for _ in range(len(embeddings)))
+    numbered = (f"{name}/{label}/{number}" for number in count(1))
+    names = tuple(islice((text for text in numbered if text not in taken), len(embeddings)))
     images = gallery.images
     if images is not None:
         images = np.concatenate((images, as_stored(gallery, faces)))
