@@ -123,9 +123,9 @@ def first_stamp(bag: Bag, topic: Topic) -> int:
     return 0
 
 
-def ahead(source: Callable[[], Iterator[Any]], depth: int = AHEAD) -> Iterator[Any]:
-    """The items of an iterator that runs in a thread of its own, at most `depth` items ahead; its exceptions too."""
-    items: queue.Queue = queue.Queue(depth)
+def ahead(source: Callable[[], Iterator[Any]]) -> Iterator[Any]:
+    """The items of an iterator that runs in a thread of its own, at most AHEAD items ahead; its exceptions too."""
+    items: queue.Queue = queue.Queue(AHEAD)
     stopping = threading.Event()
     over = object()
 

@@ -14,6 +14,9 @@ from siamese_emotion_ros.recognition.neighbors import NearestAnchors
 #: many of each class.
 MOST_QUERIES, FEWEST_OF_CLASS = 2000, 50
 
+#: The distance between the anchors of a class is measured on this many of them at most.
+MOST_MEMBERS = 500
+
 
 class ClassOfAnchors(NamedTuple):
     """One class of a gallery.
@@ -120,11 +123,11 @@ def _describe_class(gallery: Gallery, label: int, rows: np.ndarray, decided: np.
     )
 
 
-def _nearest_own(members: np.ndarray, most: int = 500) -> Optional[float]:
-    """Median distance to the nearest other member, over at most `most` members evenly taken."""
+def _nearest_own(members: np.ndarray) -> Optional[float]:
+    """Median distance to the nearest other member, over at most MOST_MEMBERS of them, evenly taken."""
     if len(members) < 2:
         return None
-    rows = np.unique(np.linspace(0, len(members) - 1, most).astype(np.int64))
+    rows = np.unique(np.linspace(0, len(members) - 1, MOST_MEMBERS).astype(np.int64))
     flat = members.astype(np.float32)
     nearest = NearestAnchors(flat, np.zeros(len(flat), np.int64), 1)
     return float(np.median(nearest_others(nearest, flat, rows, 1)[0]))

@@ -40,10 +40,10 @@ def to_onnx(stored: StoredModel) -> bytes:
     return serialized
 
 
-def largest_difference(content: bytes, model: EmbeddingModel, seed: int = 0) -> float:
-    """The largest absolute difference between ONNX Runtime's embeddings and torch's, over seeded random inputs."""
+def largest_difference(content: bytes, model: EmbeddingModel) -> float:
+    """The largest absolute difference between ONNX Runtime's embeddings and torch's, over the same random inputs."""
     session = OnnxSession(content)
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(0)
     side = model.spec.input_size
     worst = 0.0
     for batch in CHECKED_BATCHES:

@@ -14,7 +14,7 @@ from siamese_emotion_ros.drawing.palette import color_of
 from siamese_emotion_ros.nodes.recorder import stretches
 
 NOBODY, ACCENT = "#3b4149", "#f5c518"
-TIMELINE_WIDTH = 120
+TIMELINE_WIDTH, PROGRESS_WIDTH, BAR_WIDTH = 120, 28, 10
 
 
 @dataclass(frozen=True)
@@ -129,11 +129,11 @@ def _style(label: str) -> str:
     return f"#{red:02x}{green:02x}{blue:02x}"
 
 
-def _bar(share: float, style: str, width: int = 10) -> Text:
-    eighths = round(share * width * 8)
+def _bar(share: float, style: str) -> Text:
+    eighths = round(share * BAR_WIDTH * 8)
     full, rest = divmod(eighths, 8)
     blocks = "█" * full + (" ▏▎▍▌▋▊▉"[rest] if rest else "")
-    return Text.assemble((blocks.ljust(width), style), f" {share:4.0%}")
+    return Text.assemble((blocks.ljust(BAR_WIDTH), style), f" {share:4.0%}")
 
 
 def _nearest(nearest: Sequence[Tuple[str, float]]) -> Text:
@@ -147,12 +147,12 @@ def _nearest(nearest: Sequence[Tuple[str, float]]) -> Text:
     return line
 
 
-def _progress(view: View, width: int = 28) -> Text:
+def _progress(view: View) -> Text:
     line = Text()
     if view.total:
         done = min(1.0, len(view.labels) / view.total)
-        filled = round(done * width)
-        line.append("━" * filled, style=ACCENT).append("━" * (width - filled), style=NOBODY)
+        filled = round(done * PROGRESS_WIDTH)
+        line.append("━" * filled, style=ACCENT).append("━" * (PROGRESS_WIDTH - filled), style=NOBODY)
         line.append(f"  {len(view.labels)}/{view.total}")
     else:
         line.append(f"frame {len(view.labels)}")
