@@ -58,7 +58,7 @@ def evaluate_bag(
     from siamese_emotion_ros.bags.writing import emotion_message, write_with_results
     from siamese_emotion_ros.cli.progress import face_progress
     from siamese_emotion_ros.evaluation.bag_evaluation import evaluate, replay
-    from siamese_emotion_ros.evaluation.bag_film import Film
+    from siamese_emotion_ros.evaluation.bag_video import AnnotatedVideo
     from siamese_emotion_ros.evaluation.report import write_report
     from siamese_emotion_ros.evaluation.terminal import bag_summary, summary
     from siamese_emotion_ros.recognition.whole_files import write_atomically
@@ -84,7 +84,7 @@ def evaluate_bag(
             raise BagError(f"{bag} has a topic {results_topic} already: name another with --results-topic")
         if video is not None:
             video.parent.mkdir(parents=True, exist_ok=True)
-        film = closing.enter_context(Film(video, recording, topic)) if video is not None else None
+        annotated = closing.enter_context(AnnotatedVideo(video, recording, topic)) if video is not None else None
         done, began = 0, time.monotonic()
         with face_progress("replaying") as progress:
 
@@ -92,8 +92,8 @@ def evaluate_bag(
                 nonlocal done
                 done += 1
                 progress(done, topic.count)
-                if film is not None:
-                    film.add(frame, recognizer.classes)
+                if annotated is not None:
+                    annotated.add(frame, recognizer.classes)
                 if results is not None:
                     answers.extend(
                         (frame.recorded, emotion_message(
@@ -116,8 +116,8 @@ def evaluate_bag(
             with console.status("drawing the page"):
                 write_atomically(html, evaluated.page(title, seed).encode())
             console.print(f"wrote {html}", soft_wrap=True)
-        if film is not None:
-            film.finish()
+        if annotated is not None:
+            annotated.finish()
             console.print(f"wrote {video}", soft_wrap=True)
         if results is not None:
             results.parent.mkdir(parents=True, exist_ok=True)

@@ -54,14 +54,14 @@ def replay(
     if not observations.stamps:
         reason = next(iter(played.search.unreadable), "there is none")
         raise BagError(f"{bag.path}: none of the {topic.count} images on {topic.name} can be read: {reason}")
-    spoken = None if truth_name is None else truth_topic(truth_name, bag)
+    truth_source = None if truth_name is None else truth_topic(truth_name, bag)
     figures: Dict[str, Any] = {
         "images": {
             "topic": topic.name, "type": topic.type, **observations.stream_figures(),
             "unreadable": dict(sorted(played.search.unreadable.items())), "jumps_back": played.search.jumps_back,
         },
         "faces": observations.face_figures(),
-        "recorded": recorded_answers(bag, observations.stamps, observations.sightings, leave_out=spoken),
+        "recorded": recorded_answers(bag, observations.stamps, observations.sightings, leave_out=truth_source),
         "damage": list(bag.damage),
     }
     return Replayed(observations, truth, figures)

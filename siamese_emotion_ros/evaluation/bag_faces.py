@@ -56,15 +56,15 @@ def load_bag(
     taken = _TakenFaces(spelled_out(Path(root).resolve().name), per_second, Criteria(min_score, min_focus))
     with Bag(root) as bag:
         topic = choose_image_topic(bag, image)
-        said = read_truth(str(truth), bag, first_stamp(bag, topic))
+        known = read_truth(str(truth), bag, first_stamp(bag, topic))
         search = Search(bag, topic, finder)
-        for number, sought in enumerate(search.images()):
-            for face in sought.faces:
-                taken.offer(number, sought.stamp, face, said.label(sought.stamp, face))
+        for number, searched in enumerate(search.images()):
+            for face in searched.faces:
+                taken.offer(number, searched.stamp, face, known.label(searched.stamp, face))
             if progress is not None:
                 progress(number + 1, topic.count)
         skipped = [Skipped(topic.name, f"{count} times: {why}") for why, count in search.unreadable.items()]
-        skipped += [Skipped(truth, f"{word!r}, {count} times, is no emotion") for word, count in said.ignored.items()]
+        skipped += [Skipped(truth, f"{word!r}, {count} times, is no emotion") for word, count in known.ignored.items()]
     if not len(taken):
         why = "; ".join(f"{name}: {reason}" for name, reason in [*skipped, *taken.left_out[:1]]) or "no face is seen"
         raise BagError(

@@ -39,7 +39,7 @@ class Frame:
     embeddings: np.ndarray
 
 
-class Sought(NamedTuple):
+class SearchedImage(NamedTuple):
     """One image of a recording and the faces in it; the fields are those of Frame."""
 
     stamp: int
@@ -63,7 +63,7 @@ class Search:
         self.unreadable: Counter = Counter()
         self.jumps_back = 0
 
-    def images(self) -> Iterator[Sought]:
+    def images(self) -> Iterator[SearchedImage]:
         """Every readable image with its faces; reading has a thread of its own."""
         continuity = Continuity()
         for stamp, recorded, frame_id, image in ahead(self._decoded):
@@ -71,7 +71,7 @@ class Search:
             if broken is not None:
                 self.jumps_back += broken.seconds < 0
                 self._finder.reset()
-            yield Sought(stamp, recorded, frame_id, image, self._finder.find(image))
+            yield SearchedImage(stamp, recorded, frame_id, image, self._finder.find(image))
 
     def _decoded(self) -> Iterator[Tuple[int, int, str, np.ndarray]]:
         for _, recorded, data in self._bag.messages([self._topic.name]):

@@ -72,7 +72,7 @@ class Intervals(Truth):
         return None
 
 
-class Spoken(Truth):
+class LabelChanges(Truth):
     """Labels that each hold, for every face, until the next one; an empty text ends one."""
 
     def __init__(self, labels: Sequence[Tuple[int, str]]) -> None:
@@ -88,7 +88,7 @@ class Spoken(Truth):
         return self._labels[place] if place >= 0 else None
 
 
-class Recorded(Truth):
+class LabelledBoxes(Truth):
     """EmotionStamped messages, each about the face in its box in the image with its stamp."""
 
     def __init__(self, messages: Iterable[Tuple[int, Box, str]]) -> None:
@@ -205,9 +205,9 @@ def _of_topic(bag: Bag, topic: Topic) -> Truth:
             roi = message.roi
             box = Box(float(roi.x_offset), float(roi.y_offset), float(roi.width), float(roi.height))
             messages.append((stamp_of(message), box, message.label))
-        return Recorded(messages)
+        return LabelledBoxes(messages)
     if says_labels(topic):
-        return Spoken([label_of(topic, time, data) for _, time, data in bag.messages([topic.name])])
+        return LabelChanges([label_of(topic, time, data) for _, time, data in bag.messages([topic.name])])
     raise BagError(
         f"{topic.name} is a {topic.type}: expected {EMOTION}, std_msgs/msg/String or a type that begins with a Header "
         "and a string"

@@ -11,7 +11,14 @@ import numpy as np
 
 from siamese_emotion_ros.evaluation.answers import Answers
 from siamese_emotion_ros.evaluation.bag_observations import milliseconds
-from siamese_emotion_ros.evaluation.bag_truth import Intervals, Recorded, Spoken, Stretches, Truth, read_intervals
+from siamese_emotion_ros.evaluation.bag_truth import (
+    Intervals,
+    LabelChanges,
+    LabelledBoxes,
+    Stretches,
+    Truth,
+    read_intervals,
+)
 from siamese_emotion_ros.evaluation.measurement import describe
 from siamese_emotion_ros.faces.continuity import Continuity
 from siamese_emotion_ros.faces.geometry import Box
@@ -172,9 +179,9 @@ class LiveEvaluation:
         if self._intervals is not None:
             return Intervals(read_intervals(self._intervals, first[number]))
         if number < len(truths) and truths[number]:
-            return Recorded(truths[number])
+            return LabelledBoxes(truths[number])
         # A label that was published once, and not again in this round, still holds.
-        return Spoken(labels[min(number, len(labels) - 1)])
+        return LabelChanges(labels[min(number, len(labels) - 1)])
 
 
 def _jumped_back(stream: Continuity, stamp: int) -> bool:

@@ -21,7 +21,7 @@ STILL_RATE = 10.0
 LOOKED_AT = 50
 
 
-class Film:
+class AnnotatedVideo:
     """A video that is written image by image; a context manager, which leaves an unfinished file behind on errors."""
 
     def __init__(self, path: Path, bag: Bag, topic: Topic) -> None:
@@ -29,7 +29,7 @@ class Film:
         self._rate = _rate(bag, topic)
         self._writer: Optional[VideoWriter] = None
 
-    def __enter__(self) -> Film:
+    def __enter__(self) -> AnnotatedVideo:
         return self
 
     def __exit__(self, *_: object) -> None:
