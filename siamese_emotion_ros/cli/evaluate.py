@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import List, Optional, Tuple
+from typing import TYPE_CHECKING, List, Optional, Tuple
 
 import typer
 
@@ -10,6 +10,9 @@ from siamese_emotion_ros.cli.errors import reported
 from siamese_emotion_ros.cli.options import DEVICE
 from siamese_emotion_ros.cli.source import Source, named, options_of, source
 from siamese_emotion_ros.shipped import default_gallery, default_model
+
+if TYPE_CHECKING:
+    from siamese_emotion_ros.datasets.face_set import FaceSet
 
 
 @reported()
@@ -62,13 +65,13 @@ def evaluate(
     ),
 ) -> None:
     """Measure a model and gallery: top-1, F1, one-vs-rest, confusions, calibration, ROC, with confidence intervals."""
-    from siamese_emotion_ros.cli.loading import load_faces, load_gallery
+    from siamese_emotion_ros.cli.loading import load_gallery
     from siamese_emotion_ros.cli.output import plain_console, refuse_unwritable
     from siamese_emotion_ros.cli.progress import face_progress
-    from siamese_emotion_ros.evaluation.anchors import gallery_of_faces, narrowed, shared_classes, without_queries
+    from siamese_emotion_ros.evaluation.anchors import gallery_of_faces, narrowed, shared_classes
     from siamese_emotion_ros.evaluation.measurement import measure
     from siamese_emotion_ros.evaluation.page import render_page
-    from siamese_emotion_ros.evaluation.parts import choose_part, trained_otherwise
+    from siamese_emotion_ros.evaluation.parts import trained_otherwise
     from siamese_emotion_ros.evaluation.personal import measure_personal
     from siamese_emotion_ros.evaluation.report import build_report, write_report
     from siamese_emotion_ros.evaluation.terminal import summary
@@ -78,11 +81,7 @@ def evaluate(
     from siamese_emotion_ros.recognition.whole_files import write_atomically
 
     queried = source(dataset, root, query, split, option)
-    anchored = None
-    if anchors is not None:
-        anchored = Source(*named(anchors, "--anchors"), anchors_split, options_of(anchors_option))
-    elif anchors_split is not None or anchors_option:
-        raise ValueError("--anchors-split and --anchors-option are about --anchors: name that data set too")
+    anchored = _anchor_source(anchors, anchors_split, anchors_option)
     if anchored is not None and gallery_file is not None:
         raise ValueError("--gallery and --anchors are two sources of anchors: give one of them")
     if personal_faces is not None and not personal:
@@ -92,8 +91,7 @@ def evaluate(
     wanted = None if classes is None else parse_label_set(classes)
     model_file = model_file or default_model()
     embedder = EmbeddingModel.load(model_file, device)
-    stored = None
-    if anchored is None:
+    if anchored is None:  # a file that does not fit is refused before the faces are read
         gallery_file = gallery_file or default_gallery(_set_name(wanted))
         stored = load_gallery(gallery_file, embedder, model_file)
     facts = {"data": str(queried.root), "model file": str(model_file), "seed": seed}
@@ -101,30 +99,20 @@ def evaluate(
         facts["options"] = queried.options_text
     queries, loaded, split_name = queried.load(seed)
     notices = trained_otherwise(embedder.spec.provenance, queried.dataset, split_name, seed)
-    if stored is not None:
+    anchors_name = None
+    if anchored is None:
         gallery = narrowed(stored, wanted or shared_classes(stored.classes, queries))
         facts["gallery file"] = str(gallery_file)
-        anchors_name = None
     else:
-        assert anchored is not None
-        same = anchored.is_same_copy(queried)
-        others = load_faces(anchored.dataset, anchored.root, anchored.options)
-        chosen, anchors_part = choose_part(others, anchored.split or ("train" if same else "all"), seed)
-        pool, left = without_queries(others.select(chosen), queries)
-        if not len(pool):
-            raise ValueError(
-                f"all {left} anchors are among the evaluated faces: separate the two by --split and --anchors-split"
-            )
-        if left:
-            notices.append(f"{left} anchors were left out: their pictures are among the evaluated faces.")
-        with_faces = tuple(label for label, count in pool.counts().items() if count)
-        pool = pool.restrict(wanted or shared_classes(with_faces, queries))
+        pool, part, left = _anchor_faces(anchored, queried, queries, wanted, seed)
         with face_progress("embedding anchors") as progress:
             gallery = gallery_of_faces(embedder, pool, k, progress)
+        if left:
+            notices.append(f"{left} anchors were left out: their pictures are among the evaluated faces.")
         facts["anchors from"] = str(anchored.root)
         if anchored.options:
             facts["anchors' options"] = anchored.options_text
-        anchors_name = f"{anchored.dataset}, {anchors_part}"
+        anchors_name = f"{anchored.dataset}, {part}"
     with face_progress("embedding faces") as progress:
         measurement = measure(embedder, gallery, settings, queries, seed, progress=progress)
 
@@ -140,6 +128,35 @@ def evaluate(
         with console.status("drawing the page"):
             write_atomically(html_file, render_page(measurement, report, seed).encode())
         console.print(f"wrote {html_file}", soft_wrap=True)
+
+
+def _anchor_source(anchors: Optional[str], split: Optional[str], options: Optional[List[str]]) -> Optional[Source]:
+    """The faces that --anchors names; None where the gallery is a file."""
+    if anchors is not None:
+        return Source(*named(anchors, "--anchors"), split, options_of(options))
+    if split is not None or options:
+        raise ValueError("--anchors-split and --anchors-option are about --anchors: name that data set too")
+    return None
+
+
+def _anchor_faces(
+    anchored: Source, queried: Source, queries: FaceSet, wanted: Optional[Tuple[str, ...]], seed: int
+) -> Tuple[FaceSet, str, int]:
+    """The faces that become anchors, what their part is called, and how many were left out as they are queries."""
+    from siamese_emotion_ros.cli.loading import load_faces
+    from siamese_emotion_ros.evaluation.anchors import shared_classes, without_queries
+    from siamese_emotion_ros.evaluation.parts import choose_part
+
+    faces = load_faces(anchored.dataset, anchored.root, anchored.options)
+    natural = "train" if anchored.is_same_copy(queried) else "all"
+    chosen, part = choose_part(faces, anchored.split or natural, seed)
+    pool, left = without_queries(faces.select(chosen), queries)
+    if not len(pool):
+        raise ValueError(
+            f"all {left} anchors are among the evaluated faces: separate the two by --split and --anchors-split"
+        )
+    with_faces = tuple(label for label, count in pool.counts().items() if count)
+    return pool.restrict(wanted or shared_classes(with_faces, queries)), part, left
 
 
 def _set_name(classes: Optional[Tuple[str, ...]]) -> str:
