@@ -33,6 +33,12 @@ def color_of(label: str) -> Color:
     return (96 + digest % 160, 96 + (digest >> 8) % 160, 96 + (digest >> 16) % 160)
 
 
+def hex_color(label: str) -> str:
+    """The colour of an emotion as `#rrggbb`, as HTML, terminals and matplotlib take it."""
+    blue, green, red = color_of(label)
+    return f"#{red:02x}{green:02x}{blue:02x}"
+
+
 def ink_on(color: Color) -> Color:
     """Dark or white, whichever is read more easily on `color` (luma after ITU-R BT.601)."""
     blue, green, red = color

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
+from siamese_emotion_ros.drawing.palette import hex_color
 from siamese_emotion_ros.evaluation import charts
 from siamese_emotion_ros.evaluation.page_template import BAG_SECTIONS, BARE_PAGE, STYLE, environment, markup
 
@@ -47,7 +48,7 @@ def render_bag_sections(bag: Mapping[str, Any]) -> str:
         bag=bag,
         timelines=[(face_id, face, markup(_timeline(face, begin, end))) for face_id, face in shown],
         left_out=len(faces) - len(shown),
-        colors=[(label, charts.css_color(label)) for label in _labels(bag)],
+        colors=[(label, hex_color(label)) for label in _labels(bag)],
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
-from siamese_emotion_ros.drawing.palette import color_of
+from siamese_emotion_ros.drawing.palette import hex_color
 
 Number = Union[int, float]
 Point = Tuple[float, float]
@@ -16,12 +16,6 @@ Span = Tuple[float, float, str, str]
 
 #: Side of the square in which a curve is drawn, and the room for the labels beside and below it.
 SIDE, LEFT, BOTTOM, TOP, RIGHT = 260, 54, 40, 10, 18
-
-
-def css_color(label: str) -> str:
-    """The colour of an emotion, as in every other picture of it."""
-    blue, green, red = color_of(label)
-    return f"#{red:02x}{green:02x}{blue:02x}"
 
 
 def confusion_chart(counts: Sequence[Sequence[int]], true: Sequence[str], given: Sequence[str]) -> str:
@@ -95,7 +89,7 @@ def scatter_chart(
     height = 2 * margin + (side - 2 * margin) * float(np.ptp(places[:, 1]))
     # Rings are the minority: drawn last, none is buried.
     for i in sorted(range(len(places)), key=lambda i: bool(hollow[i])):
-        color = css_color(labels[i])
+        color = hex_color(labels[i])
         ring = {"fill": "none", "stroke": color, "stroke_width": 1.4}
         look = ring if hollow[i] else {"fill": color, "fill_opacity": 0.85}
         parts.append(_tag(
@@ -124,7 +118,7 @@ def timeline_chart(rows: Sequence[Tuple[str, Sequence[Span]]], begin: float, end
         for start, stop, label, tooltip in spans:
             parts.append(_tag(
                 "rect", _tag("title", escape(tooltip)), x=f"{left + (start - begin) * scale:.2f}", y=top, height=row,
-                width=f"{max((stop - start) * scale, 0.8):.2f}", fill=css_color(label),
+                width=f"{max((stop - start) * scale, 0.8):.2f}", fill=hex_color(label),
             ))
     return _svg(width + 24, bottom + 20, parts, "Timeline")
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from siamese_emotion_ros.drawing.palette import color_of
+from siamese_emotion_ros.drawing.palette import hex_color
 from siamese_emotion_ros.evaluation.inspection import Judgement, confusion_counts
 from siamese_emotion_ros.evaluation.projection import project
 from siamese_emotion_ros.recognition.gallery import Gallery
@@ -46,7 +46,7 @@ def _draw_map(axes: Axes, gallery: Gallery, judgement: Judgement, seed: int) -> 
     labels = gallery.labels[judgement.rows][shown]
     misnamed = judgement.decided[shown] != labels
     for label, name in enumerate(gallery.classes):
-        color = _color(name)
+        color = hex_color(name)
         for ring in (False, True):
             points = places[(labels == label) & (misnamed == ring)]
             axes.scatter(
@@ -84,8 +84,3 @@ def _draw_confusions(axes: Axes, gallery: Gallery, judgement: Judgement) -> None
         f"What {len(judgement.rows)} anchors (rows) are taken for by the others [% of the row]", fontsize=10,
         color=MUTED,
     )
-
-
-def _color(label: str) -> tuple:
-    blue, green, red = color_of(label)
-    return red / 255, green / 255, blue / 255

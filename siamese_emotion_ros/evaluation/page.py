@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
+from siamese_emotion_ros.drawing.palette import hex_color
 from siamese_emotion_ros.evaluation import charts
 from siamese_emotion_ros.evaluation.measurement import Measurement
 from siamese_emotion_ros.evaluation.mistakes import ALIKE, thumbnail, worst_mistakes
@@ -28,7 +29,7 @@ def render_page(measurement: Measurement, report: Mapping[str, Any], seed: int =
         mistakes=[(mistake, thumbnail(measurement.faces.faces[mistake.row])) for mistake in mistakes],
         several=ALIKE if measurement.faces.subjects is not None else 0,
         wrong=int((measurement.answers.known & (measurement.answers.decided != measurement.answers.truth)).sum()),
-        colors=[(label, charts.css_color(label)) for label in report["classes"]],
+        colors=[(label, hex_color(label)) for label in report["classes"]],
     )
 
 

@@ -10,7 +10,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from siamese_emotion_ros.drawing.palette import color_of
+from siamese_emotion_ros.drawing.palette import hex_color
 from siamese_emotion_ros.nodes.recorder import stretches
 
 NOBODY, ACCENT = "#3b4149", "#f5c518"
@@ -54,8 +54,8 @@ def render(view: View) -> RenderableType:
     for row in view.rows:
         table.add_row(
             Text(str(row.face_id), style="bold"),
-            Text(row.label, style=f"bold {_style(row.label)}"),
-            _bar(row.confidence, _style(row.label)),
+            Text(row.label, style=f"bold {hex_color(row.label)}"),
+            _bar(row.confidence, hex_color(row.label)),
             _nearest(row.nearest),
             Text(f"{row.latency_ms:.0f} ms"),
         )
@@ -88,7 +88,7 @@ class Timeline:
         for cell in range(cells):
             part = labels[cell * len(labels) // cells : (cell + 1) * len(labels) // cells]
             commonest = max(sorted(set(part), key=str), key=part.count)
-            line.append("█", style=NOBODY if commonest is None else _style(commonest))
+            line.append("█", style=NOBODY if commonest is None else hex_color(commonest))
         return line.append("·" * (width - cells), style=NOBODY)
 
 
@@ -124,11 +124,6 @@ def plain_line(view: View) -> str:
     return f"frame {len(view.labels)}{of_total}  {faces}  {view.fps:.1f} fps  latency {view.latency_ms:.0f} ms"
 
 
-def _style(label: str) -> str:
-    blue, green, red = color_of(label)
-    return f"#{red:02x}{green:02x}{blue:02x}"
-
-
 def _bar(share: float, style: str) -> Text:
     eighths = round(share * BAR_WIDTH * 8)
     full, rest = divmod(eighths, 8)
@@ -141,8 +136,8 @@ def _nearest(nearest: Sequence[Tuple[str, float]]) -> Text:
     line, before = Text(), None
     for label, distance in nearest:
         if label != before:
-            line.append(f"{'  ' if before else ''}{label}", style=_style(label))
-        line.append(f" {distance:.2f}", style=_style(label))
+            line.append(f"{'  ' if before else ''}{label}", style=hex_color(label))
+        line.append(f" {distance:.2f}", style=hex_color(label))
         before = label
     return line
 
@@ -169,7 +164,7 @@ def _shares(labels: Sequence[Optional[str]]) -> Text:
     line = Text()
     for count, label in counts:
         share = f"{count / len(known):.0%}" if count > 0.005 * len(known) else "<1%"
-        line.append("■ ", style=_style(label)).append(f"{label} {share}   ")
+        line.append("■ ", style=hex_color(label)).append(f"{label} {share}   ")
     changes = len([run for run in stretches(labels) if run.label is not None])
     if not known:
         return Text("none")
