@@ -20,18 +20,15 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Bool
 
 from siamese_emotion_ros.bags.reading import BagError, is_bag
-from siamese_emotion_ros.drawing.overlay import draw_emotions
-from siamese_emotion_ros.faces.image_messages import drawable, image_from_message
 from siamese_emotion_ros.msg import EmotionStamped, FaceCropArray
 from siamese_emotion_ros.nodes import live_table
 from siamese_emotion_ros.nodes.bag_player import RecordedImages
 from siamese_emotion_ros.nodes.children import Child, ChildError, complaints_of, start_node
-from siamese_emotion_ros.nodes.conversions import emotion_mark, nanoseconds
-from siamese_emotion_ros.nodes.pairing import Frame, FramePairing
+from siamese_emotion_ros.nodes.demo_recorder import DemoRecorder
 from siamese_emotion_ros.nodes.qos import CROWD, latched_qos, result_qos
-from siamese_emotion_ros.nodes.recorder import Recording, RecordingError, Seen
+from siamese_emotion_ros.nodes.recorder import Recording, RecordingError
 from siamese_emotion_ros.nodes.sources import Source, SourceError, open_source
-from siamese_emotion_ros.nodes.stream import Mailbox, Worker
+from siamese_emotion_ros.nodes.stream import Mailbox
 from siamese_emotion_ros.nodes.terminal import quit_by_key, quit_by_signal, shown
 from siamese_emotion_ros.nodes.transitions import take_through
 from siamese_emotion_ros.shipped import shipped_models
@@ -53,9 +50,6 @@ class DemoError(ChildError):
     """The demo cannot go on; the message says why."""
 
 
-# --- the ROS side ---
-
-
 class DemoNode(Node):
     """Hears what the pipeline says."""
 
@@ -69,102 +63,6 @@ class DemoNode(Node):
             EmotionStamped, "emotion", lambda message: heard.put(("emotion", message)), result_qos(answers_of(depth))
         )
         self.create_subscription(Bool, f"{player}/ended", lambda message: heard.put(("ended", message)), latched_qos())
-
-
-# --- what is heard becomes a view and a recording ---
-
-
-class Audience:
-    """Puts together what belongs to one image, draws and records it, and keeps the live view up to date.
-
-    Works in the thread of `worker`; the view is only read elsewhere.
-    """
-
-    def __init__(self, recording: Recording, view: live_table.View, heard: Mailbox, capacity: int) -> None:
-        """At most `capacity` images wait for their answers; then the oldest is shown without."""
-        self._recording = recording
-        self._view = view
-        self._pairing = FramePairing(capacity)
-        self._times: List[float] = []
-        self.stamps_equal = True
-        self.model_id = self.gallery_id = ""
-        self.ended = False
-        self.heard_last = time.monotonic()
-        self.failure: Optional[Exception] = None
-        self._worker = Worker(heard, self._hear, self._fail, "audience")
-
-    @property
-    def waiting(self) -> int:
-        """Images that still wait for their answer."""
-        return self._pairing.waiting
-
-    def stop(self) -> None:
-        """Hear no more; what waits is left out, as when somebody quits. May be called twice."""
-        self._worker.stop()
-
-    def finish(self) -> None:
-        """Hear no more, and record what waits as it is: the source has ended, and no answer will come."""
-        self._worker.stop()
-        for frame in self._pairing.flush():
-            self._show(frame)
-
-    def _fail(self, error: Exception) -> None:
-        self.failure = error
-
-    def _hear(self, item: Any) -> None:
-        kind, message = item
-        self.heard_last = time.monotonic()
-        if kind == "ended":
-            self.ended = message.data
-            return
-        stamp = nanoseconds(message.header.stamp)
-        if kind == "image":
-            frames = self._pairing.add_image(stamp, message)
-        elif kind == "faces":
-            self._view.replaced = message.images_replaced
-            frames = self._pairing.add_faces(stamp, message)
-        else:
-            self.model_id, self.gallery_id = message.model_id, message.gallery_id
-            frames = self._pairing.add_emotion(stamp, message)
-        for frame in frames:
-            self._show(frame)
-
-    def _show(self, frame: Frame) -> None:
-        emotions = sorted(frame.emotions.values(), key=lambda emotion: emotion.face_id)
-        drawn = drawable(image_from_message(frame.image))
-        draw_emotions(drawn, [emotion_mark(emotion) for emotion in emotions])
-        seen = [
-            Seen(
-                face_id=emotion.face_id, label=emotion.label, confidence=emotion.confidence,
-                area=emotion.roi.width * emotion.roi.height, latency_ms=nanoseconds(emotion.latency) / 1e6,
-            )
-            for emotion in emotions
-        ]
-        # Pairing went by the stamp; what is left to check is that nothing else in the header was changed on the way.
-        self.stamps_equal &= all(emotion.header == frame.image.header for emotion in emotions)
-        self._recording.add(drawn, seen, frame.answered)
-        self._update_view(emotions, seen)
-
-    def _update_view(self, emotions: Sequence[EmotionStamped], seen: Sequence[Seen]) -> None:
-        now = time.monotonic()
-        self._times = [moment for moment in self._times if now - moment < 2.0] + [now]
-        view = self._view
-        view.rows = [
-            live_table.Row(
-                face.face_id, face.label, face.confidence,
-                list(zip(emotion.neighbor_labels, emotion.neighbor_distances))[:8], face.latency_ms,
-            )
-            for emotion, face in zip(emotions, seen)
-        ]
-        view.labels = self._recording.labels
-        view.fps = (len(self._times) - 1) / max(1e-6, now - self._times[0]) if len(self._times) > 1 else 0.0
-        recent = self._recording.latencies_ms[-60:]
-        view.latency_ms = sorted(recent)[len(recent) // 2] if recent else 0.0
-        view.note = "no face"
-        view.footer = f"model {self.model_id[:8]}  gallery {self.gallery_id[:8]}  q quits" if self.model_id else ""
-
-
-# --- the demo ---
 
 
 def main(args: Optional[List[str]] = None) -> int:
@@ -203,7 +101,7 @@ def run_demo(options: argparse.Namespace, console: Console) -> Dict[str, Any]:
     executor.add_node(node)
     spinning = threading.Thread(target=executor.spin, name="executor", daemon=True)
     spinning.start()
-    audience = Audience(recording, view, heard, 2 * depth)
+    recorder = DemoRecorder(recording, view, heard, 2 * depth)
     children: List[Child] = []
     quitting = threading.Event()
     started = time.monotonic()
@@ -217,41 +115,39 @@ def run_demo(options: argparse.Namespace, console: Console) -> Dict[str, Any]:
                     for name in ("face_crop", "siamese_emotion", player):
                         take_through(node, name, transition, children)
                 view.note = "waiting for the first image …"
-                audience.heard_last = time.monotonic()
-                _listen(audience, source, children, quitting, options.seconds)
-            if audience.ended:
-                audience.finish()
+                recorder.heard_last = time.monotonic()
+                _listen(recorder, children, quitting, options.seconds)
+            if recorder.ended:
+                recorder.finish()
         finally:
             for child in reversed(children):
                 child.end()
-            audience.stop()
+            recorder.stop()
             executor.shutdown()
             spinning.join()
             node.destroy_node()
             rclpy.try_shutdown()
     return recording.finish({
-        "stamps_equal": audience.stamps_equal and recording.frames > 0,
+        "stamps_equal": recorder.stamps_equal and recording.frames > 0,
         "images_replaced": view.replaced,
         "smoothing": options.smoothing,
         "source": options.source,
-        "model": audience.model_id or None,
-        "gallery": audience.gallery_id or None,
+        "model": recorder.model_id or None,
+        "gallery": recorder.gallery_id or None,
         "seconds": round(time.monotonic() - started, 1),
     })
 
 
-def _listen(
-    audience: Audience, source: Source, children: Sequence[Child], quitting: threading.Event, seconds: float
-) -> None:
+def _listen(recorder: DemoRecorder, children: Sequence[Child], quitting: threading.Event, seconds: float) -> None:
     """Until the source has ended and every image is answered, somebody quits, or something breaks."""
     end = time.monotonic() + seconds if seconds else float("inf")
     while not quitting.wait(0.05) and time.monotonic() < end:
         for child in children:
             child.check()
-        if audience.failure is not None:
-            raise DemoError(f"recording failed: {audience.failure}") from audience.failure
-        silence = time.monotonic() - audience.heard_last
-        if audience.ended and silence > (1.0 if audience.waiting == 0 else 10.0):
+        if recorder.failure is not None:
+            raise DemoError(f"recording failed: {recorder.failure}") from recorder.failure
+        silence = time.monotonic() - recorder.heard_last
+        if recorder.ended and silence > (1.0 if recorder.waiting == 0 else 10.0):
             return
         if silence > SILENCE_LIMIT:
             raise DemoError(f"nothing was heard for {SILENCE_LIMIT:.0f} s:\n{complaints_of(children)}")
