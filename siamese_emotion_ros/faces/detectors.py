@@ -1,22 +1,18 @@
 """Face detectors under one roof: libfacedetection, OpenCV's YuNet and Haar, and `auto`, the best of those present."""
 from __future__ import annotations
 
-import ctypes
 import importlib.util
 import math
-import os
-import threading
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
-from typing import Callable, Dict, List, NamedTuple, Optional, Tuple, Union
+from typing import Dict, List, NamedTuple, Optional, Tuple, Union
 
 import cv2
 import numpy as np
 
 from .geometry import FACE_SQUARE, Box, face_square, intersection
-from .yunet_onnx import onnx_search
+from .libfacedetection import fastest_search, import_yuface
 
 DETECTORS: Tuple[str, ...] = ("auto", "libfacedetection", "yunet", "haar")
 
@@ -117,7 +113,14 @@ class LibFaceDetection(Detector):
 
     def __init__(self, score_threshold: float = SCORE_THRESHOLD, min_size: int = MIN_SIZE) -> None:
         super().__init__(score_threshold, min_size)
-        self._detect = _fastest_search(_import_yuface())
+        try:
+            yuface = import_yuface()
+        except ImportError as error:
+            raise DetectorError(
+                f"the detector libfacedetection needs the package yuface ({error}): pip install yuface "
+                "(x86-64, Python 3.10 or 3.11), or use the detector yunet with a model file, or haar"
+            ) from error
+        self._detect = fastest_search(yuface)
 
     def _search(self, image: np.ndarray, scale: float) -> _Found:
         # The library reads the buffer without looking at its strides, so a view of a larger image would be
@@ -237,14 +240,6 @@ def available_detectors(model_path: Optional[PathLike] = None) -> Tuple[str, ...
     return tuple(name for name, is_present in present.items() if is_present)
 
 
-#: `int* facedetect_cnn(unsigned char* result, unsigned char* bgr, int width, int height, int step)` as C++ exports it,
-#: and the size that its result has to have: a count (int32), then 16 int16 for each face.
-FACEDETECT_CNN = "_Z14facedetect_cnnPhS_iii"
-FACEDETECT_RESULT_BYTES = 0x9000
-
-#: The library sets up its weights in the first call and was never said to be re-entrant.
-_one_search_at_a_time = threading.Lock()
-
 _YUNET_ADVICE = "download face_detection_yunet_2023mar.onnx from https://github.com/opencv/opencv_zoo and give its path"
 
 
@@ -287,64 +282,6 @@ def _find_cascade() -> Optional[Path]:
         if (Path(folder) / _CASCADE).is_file():
             return Path(folder) / _CASCADE
     return None
-
-
-def _import_yuface() -> ModuleType:
-    """yuface, searching in one thread.
-
-    By default its OpenMP threads, one a core, spin while they wait for each other, and stall whoever else needs a core:
-    on two cores the pipeline lost two frames in three of 30 a second with two threads, and hardly one with a single
-    one. The library reads the variable once, when it is loaded; a value that the user has set stays.
-    """
-    before = os.environ.get("OMP_NUM_THREADS")
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    try:
-        import yuface
-    except ImportError as error:
-        raise DetectorError(
-            f"the detector libfacedetection needs the package yuface ({error}): pip install yuface "
-            "(x86-64, Python 3.10 or 3.11), or use the detector yunet with a model file, or haar"
-        ) from error
-    finally:
-        if before is None:
-            del os.environ["OMP_NUM_THREADS"]
-    return yuface
-
-
-def _fastest_search(yuface: ModuleType) -> Callable[[np.ndarray], np.ndarray]:
-    """A function from a contiguous uint8 BGR image to rows (score 0..100, x, y, width, height, five landmarks).
-
-    All give the same rows: the library's network in ONNX Runtime; the library itself, called past yuface; or, where
-    neither can be had, yuface's own function, which holds Python's lock for the whole search, so that no other thread
-    of the process, such as the one that embeds the faces of the frame before, gets on.
-    """
-
-    def detect_locked(image: np.ndarray) -> np.ndarray:
-        return np.column_stack(yuface.detect(image, 0.0)).astype(np.int16)
-
-    try:
-        library = ctypes.CDLL(str(Path(str(yuface.__file__)).with_name("libfacedetection.so")))
-    except OSError:
-        return detect_locked
-    return onnx_search(library) or _without_gil(library) or detect_locked
-
-
-def _without_gil(library: ctypes.CDLL) -> Optional[Callable[[np.ndarray], np.ndarray]]:
-    if not hasattr(library, FACEDETECT_CNN):
-        return None
-    search = library[FACEDETECT_CNN]
-    search.restype = ctypes.c_void_p
-    search.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int, ctypes.c_int, ctypes.c_int]
-
-    def detect(image: np.ndarray) -> np.ndarray:
-        result = np.zeros(FACEDETECT_RESULT_BYTES, np.uint8)
-        height, width = image.shape[:2]
-        with _one_search_at_a_time:
-            search(result.ctypes.data, image.ctypes.data, width, height, image.strides[0])
-        count = int(result[:4].view(np.int32)[0])
-        return result[4 : 4 + 32 * count].view(np.int16).reshape(count, 16)
-
-    return detect
 
 
 def _cascade_score(weights: np.ndarray) -> np.ndarray:

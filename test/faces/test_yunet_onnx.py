@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from siamese_emotion_ros.faces import detectors, yunet_onnx
+from siamese_emotion_ros.faces import libfacedetection, yunet_onnx
 from siamese_emotion_ros.faces.yunet_onnx import onnx_search
 
 yuface = pytest.importorskip("yuface")
@@ -38,7 +38,7 @@ def test_it_answers_as_the_library_does(portrait, library, width):
     picture = several_faces(portrait)
     height = round(width * picture.shape[0] / picture.shape[1])
     image = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
-    expected = detectors._without_gil(library)(image)[:, :15]
+    expected = libfacedetection.without_gil(library)(image)[:, :15]
     found = onnx_search(library)(image)
     # Scores and places are cut to whole numbers, so the last digit of the arithmetic may turn one into the next.
     np.testing.assert_allclose(found, expected, atol=1)
