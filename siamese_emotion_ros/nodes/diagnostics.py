@@ -18,7 +18,7 @@ PERIOD = 1.0
 SILENCE = 5.0
 
 #: Images without a face for so long are a WARN: is the camera the wrong way up, or is it dark? [s]
-LONELY = 60.0
+NO_FACE = 60.0
 
 #: A node whose streams refuse more than this share of what came lately is in ERROR.
 REFUSED_SHARE = 0.5
@@ -119,10 +119,10 @@ class StreamStatistics:
         else:
             median = 0.0
         values["last refusal"] = self.last_refusal or "none"
-        level, message = self._judged(now, lately, float(median), faces_expected)
+        level, message = self._level(now, lately, float(median), faces_expected)
         return Report(level, message, values)
 
-    def _judged(
+    def _level(
         self, now: float, lately: _Counts, latency: float, faces_expected: bool
     ) -> Tuple[bytes, str]:
         if self.state != "active":
@@ -141,9 +141,9 @@ class StreamStatistics:
         replaced = self._history[-1].replaced - lately.replaced
         if replaced > REPLACED_SHARE * (came + replaced):
             return WARN, f"slow: {replaced} of {came + replaced} messages gave way to newer ones"
-        lonely = now - self._last_face
-        if faces_expected and lonely > LONELY:
-            return WARN, f"no face for {lonely:.0f} s: is it dark, or the image upside down?"
+        without_face = now - self._last_face
+        if faces_expected and without_face > NO_FACE:
+            return WARN, f"no face for {without_face:.0f} s: is it dark, or the image upside down?"
         idle = self._came == self._history[-2].came
         return OK, self.idle_reason if idle and self.idle_reason else "working"
 

@@ -74,7 +74,7 @@ class HriMirror(StreamNode):
             TopicHandler(EmotionStamped, "emotion", emotion_qos(), self._mirror_emotion),
         ])
         self.statistics.replaced = lambda: listener.replaced
-        # In the listener's thread: who was in view when the images ended is not for ever.
+        # In the listener's thread: without images, the faces that were in view have to be let go.
         self._timer = self.steady_timer(SILENCE / 2, lambda: listener.put(self._look, None))
 
     def stop(self) -> None:

@@ -76,8 +76,8 @@ class SiameseEmotion(StreamNode):
         self._faces: Optional[Stream] = None
         self._threads = 1
         self._continuity = Continuity()
-        #: Time jumped back, and what is remembered of people is still to be forgotten.
-        self._strangers = False
+        #: Time jumped back, and what the snapshot knows of people has not been forgotten yet.
+        self._people_outdated = False
         super().__init__(PARAMETERS, **kwargs)
         self._inactive = f"the node is not active: ros2 lifecycle set {self.get_fully_qualified_name()} activate"
         self._crops = CropCollector(self._inactive)
@@ -95,7 +95,7 @@ class SiameseEmotion(StreamNode):
     def start(self) -> None:
         """Subscribe to the faces."""
         self._continuity = Continuity()
-        self._strangers = False
+        self._people_outdated = False
         self._faces = Stream(self, FaceCropArray, "faces", result_qos(), self._answer, begin=self._limit_threads)
         self._faces.open()
         self._crops.open()
@@ -180,8 +180,8 @@ class SiameseEmotion(StreamNode):
         broken = self._continuity.broken(nanoseconds(faces.header.stamp))
         if broken is not None:
             self.log_throttled(f"{broken}: every face is a new one")
-            self._strangers = True
-        snapshot = self._among_strangers() if self._strangers else self._snapshot
+            self._people_outdated = True
+        snapshot = self._without_people() if self._people_outdated else self._snapshot
         if not faces.faces:
             return
         readable, crops = self._readable(faces)
@@ -212,13 +212,13 @@ class SiameseEmotion(StreamNode):
             raise ImageError(f"none of the crops of {len(faces.faces)} faces can be read")
         return readable, crops
 
-    def _among_strangers(self) -> Snapshot:
-        """The present snapshot without what it remembers of people; a frame does not wait for a swap to keep it so."""
+    def _without_people(self) -> Snapshot:
+        """The present snapshot without what it knows of people; it stays the present one unless a swap is under way."""
         if not self._swapping.acquire(blocking=False):
-            return self._snapshot.among_strangers()
+            return self._snapshot.without_people()
         try:
-            self._snapshot = self._snapshot.among_strangers()
-            self._strangers = False
+            self._snapshot = self._snapshot.without_people()
+            self._people_outdated = False
             return self._snapshot
         finally:
             self._swapping.release()

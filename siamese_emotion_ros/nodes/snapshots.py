@@ -77,8 +77,8 @@ class Snapshot(NamedTuple):
         """The next snapshot, with other people's neutral faces subtracted."""
         return self._replace(neutrals=neutrals, smoother=self.smoother.afresh(), version=self.version + 1)
 
-    def among_strangers(self) -> Snapshot:
-        """The same, for people of whom nothing is known yet."""
+    def without_people(self) -> Snapshot:
+        """The same, without the personal neutrals and the votes of earlier frames."""
         return self._replace(neutrals=PersonalNeutrals(centre=self.neutrals.centre), smoother=self.smoother.afresh())
 
 

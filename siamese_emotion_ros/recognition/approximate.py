@@ -98,7 +98,7 @@ class ApproximateAnchors:
         return index.search(asked, k, params=everywhere)
 
     def _in_our_threads(self) -> None:
-        """Let this thread, whichever asks, start no more others for faiss than torch has been given."""
+        """Give faiss as many threads as torch has; the number is set for the calling thread alone."""
         self._faiss.omp_set_num_threads(torch.get_num_threads())
 
 

@@ -9,7 +9,7 @@ from std_msgs.msg import Header
 from siamese_emotion_ros.nodes import image_source
 from siamese_emotion_ros.nodes.bag_player import BagPlayer
 from siamese_emotion_ros.nodes.conversions import image_message
-from siamese_emotion_ros.nodes.diagnostics import LONELY, SILENCE, StreamStatistics
+from siamese_emotion_ros.nodes.diagnostics import NO_FACE, SILENCE, StreamStatistics
 from siamese_emotion_ros.nodes.emotion_evaluator import EmotionEvaluator
 from siamese_emotion_ros.nodes.emotion_overlay import EmotionOverlay
 from siamese_emotion_ros.nodes.face_crop import FaceCrop
@@ -113,7 +113,7 @@ def test_a_node_that_leaves_many_images_undone_is_slow_and_recovers(stage):
 
 
 def test_long_without_a_face_is_a_warning_where_faces_are_expected(stage):
-    for _ in range(int(LONELY) + 1):
+    for _ in range(int(NO_FACE) + 1):
         report = stage.second(face=False)
     assert report.level == WARN and "no face for" in report.message
     assert stage.statistics.report(faces_expected=False).level == OK
