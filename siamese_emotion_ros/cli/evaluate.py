@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, List, Optional, Tuple
 import typer
 
 from siamese_emotion_ros.cli.errors import reported
-from siamese_emotion_ros.cli.options import DEVICE
+from siamese_emotion_ros.cli.options import DEVICE, SHARED_CLASSES, THRESHOLD, K
 from siamese_emotion_ros.cli.source import Source, named, options_of, source
 from siamese_emotion_ros.shipped import default_gallery, default_model
 
@@ -33,18 +33,13 @@ def evaluate(
         None, metavar="[SCHEME:]PART",
         help="Which of its faces become anchors. Default: all; train when the query faces are of the same copy.",
     ),
-    classes: Optional[str] = typer.Option(
-        None, help="Label set (a, b, seven, eight) or emotions such as anger,happiness,neutral. Default: all that both "
-        "the gallery and the data set have."
-    ),
+    classes: Optional[str] = SHARED_CLASSES,
     model_file: Optional[Path] = typer.Option(None, "--model", help="Model file. Default: the shipped one."),
     gallery_file: Optional[Path] = typer.Option(
         None, "--gallery", help="Gallery file. Default: the shipped one for these classes."
     ),
-    k: Optional[int] = typer.Option(None, help="Neighbours that vote. Default: the gallery's."),
-    threshold: Optional[float] = typer.Option(
-        None, help="Distance beyond which a face is unknown; inf = never. Default: the gallery's."
-    ),
+    k: Optional[int] = K,
+    threshold: Optional[float] = THRESHOLD,
     option: Optional[List[str]] = typer.Option(
         None, metavar="KEY=VALUE", help="Option of the query data set's loader, such as labels=ferplus; repeatable."
     ),

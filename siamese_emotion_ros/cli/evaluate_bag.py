@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, List, Optional, Tuple
 import typer
 
 from siamese_emotion_ros.cli.errors import reported
-from siamese_emotion_ros.cli.options import DEVICE
+from siamese_emotion_ros.cli.options import DEVICE, MODEL, THRESHOLD, K
 from siamese_emotion_ros.cli.output import plain_console, refuse_unwritable
 from siamese_emotion_ros.shipped import default_gallery, default_model
 
@@ -29,12 +29,10 @@ def evaluate_bag(
         "header and a text), or a CSV file with the columns start,end,label[,face_id], times in seconds since the "
         "first image or since 1970. Default: none, and accuracy is not measured.",
     ),
-    model: Optional[Path] = typer.Option(None, help="Model file. Default: the shipped one."),
+    model: Optional[Path] = MODEL,
     gallery: Optional[Path] = typer.Option(None, help="Gallery file. Default: the shipped one with seven emotions."),
-    k: Optional[int] = typer.Option(None, help="Neighbours that vote. Default: the gallery's."),
-    threshold: Optional[float] = typer.Option(
-        None, help="Distance beyond which a face is unknown; inf = never. Default: the gallery's."
-    ),
+    k: Optional[int] = K,
+    threshold: Optional[float] = THRESHOLD,
     detector: str = typer.Option("auto", help="auto, libfacedetection, yunet or haar."),
     detector_model: str = typer.Option("", help="YuNet .onnx file, which the detector yunet needs."),
     detection_width: int = typer.Option(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Optional
 import typer
 
 from siamese_emotion_ros.cli.errors import reported
-from siamese_emotion_ros.cli.options import FORCE
+from siamese_emotion_ros.cli.options import FORCE, MODEL
 from siamese_emotion_ros.shipped import default_model
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ FORMATS = {"onnx": ".onnx", "half": ".half.safetensors"}
 
 @reported()
 def export(
-    model: Optional[Path] = typer.Option(None, help="Model file. Default: the shipped one."),
+    model: Optional[Path] = MODEL,
     format: str = typer.Option("onnx", help="onnx for other runtimes; half for a model file of float16 weights."),
     output: Optional[Path] = typer.Option(
         None, help="File to write. Default: the model's name, in the current folder."

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, List, Optional
 import typer
 
 from siamese_emotion_ros.cli.errors import reported
+from siamese_emotion_ros.cli.options import DATA_ROOT, OVERRIDES
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -16,13 +17,11 @@ if TYPE_CHECKING:
 
 @reported()
 def protocol(
-    overrides: Optional[List[str]] = typer.Argument(
-        None, metavar="[SECTION.KEY=VALUE]...", help="Changes to the configuration, such as trainer.epochs=10."
-    ),
+    overrides: Optional[List[str]] = OVERRIDES,
     name: str = typer.Option(
         "growth_fer2013", "--config", help="YAML file, or the name of a shipped one, to train each network with."
     ),
-    data_root: Optional[Path] = typer.Option(None, help="Your copy of the data set (sets data.root)."),
+    data_root: Optional[Path] = DATA_ROOT,
     output: Path = typer.Option(..., help="Folder of the run; run again with the same folder to continue."),
     starts: str = typer.Option("similar,middling,different", help="Which pairs of emotions to start from."),
     stop_below: float = typer.Option(0.7, help="Stop growing when top-1 falls below this share."),

@@ -7,18 +7,15 @@ from typing import List, Optional
 import typer
 
 from siamese_emotion_ros.cli.errors import reported
-from siamese_emotion_ros.cli.options import FORCE, LOADER_OPTIONS
+from siamese_emotion_ros.cli.options import FORCE, LABELLED_FACES, LABELLED_FACES_ROOT, LOADER_OPTIONS
 from siamese_emotion_ros.cli.source import options_of
 
 
 @reported()
 def quantize(
     model: Path = typer.Option(..., help="Model file of a compact network, as train writes it."),
-    dataset: str = typer.Option(
-        "fer2013", help="Where the faces come from: fer2013, ckplus, kdef, folder, or bag (a rosbag2 recording, with "
-        "--option truth=TOPIC|FILE.csv as for evaluate-bag)."
-    ),
-    root: Path = typer.Option(..., help="Your copy of the data set, or the recording."),
+    dataset: str = LABELLED_FACES,
+    root: Path = LABELLED_FACES_ROOT,
     output: Path = typer.Option(..., help="Model file to write."),
     split: Optional[str] = typer.Option(
         None, help="How the data set is split (official, stratified, subject, paper): the quantization "

@@ -7,7 +7,7 @@ from typing import Optional
 import typer
 
 from siamese_emotion_ros.cli.errors import reported
-from siamese_emotion_ros.cli.options import DEVICE
+from siamese_emotion_ros.cli.options import DEVICE, MODEL
 from siamese_emotion_ros.shipped import default_model
 
 #: Faces in a row of the contact sheet.
@@ -20,7 +20,7 @@ def similar(
     folder: Path = typer.Argument(..., metavar="FOLDER", help="Images to search, subfolders too."),
     threshold: Optional[float] = typer.Option(None, min=0.0, help="Largest distance that counts as similar."),
     top: Optional[int] = typer.Option(32, min=1, help="Show at most this many, the nearest."),
-    model: Optional[Path] = typer.Option(None, help="Model file. Default: the shipped one."),
+    model: Optional[Path] = MODEL,
     crop: str = typer.Option(
         "auto", help="When to search a picture for a face: always, never, or auto (when too large for a face crop)."
     ),

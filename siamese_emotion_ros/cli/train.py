@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, List, Optional
 import typer
 
 from siamese_emotion_ros.cli.errors import reported
+from siamese_emotion_ros.cli.options import DATA_ROOT, OVERRIDES
 
 if TYPE_CHECKING:
     from siamese_emotion_ros.training.config import TrainingConfig
@@ -16,14 +17,12 @@ if TYPE_CHECKING:
 
 @reported()
 def train(
-    overrides: Optional[List[str]] = typer.Argument(
-        None, metavar="[SECTION.KEY=VALUE]...", help="Changes to the configuration, such as trainer.epochs=10."
-    ),
+    overrides: Optional[List[str]] = OVERRIDES,
     name: Optional[str] = typer.Option(
         None, "--config",
         help="YAML file, or the name of a shipped one: compact_fer2013, paper_fer2013_a, paper_ckplus, …",
     ),
-    data_root: Optional[Path] = typer.Option(None, help="Your copy of the data set (sets data.root)."),
+    data_root: Optional[Path] = DATA_ROOT,
     output: Path = typer.Option(..., help="Folder of the run: model, checkpoints, logs, configuration."),
     resume: bool = typer.Option(False, "--resume", help="Continue the run in OUTPUT from its last checkpoint."),
     stage: Optional[str] = typer.Option(

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, List, Optional, Sequence, Tuple
 import typer
 
 from siamese_emotion_ros.cli.errors import reported
-from siamese_emotion_ros.cli.options import DEVICE, FORCE, HALF, LOADER_OPTIONS
+from siamese_emotion_ros.cli.options import (
+    DEVICE,
+    FORCE,
+    HALF,
+    JUDGE,
+    LABELLED_FACES,
+    LABELLED_FACES_ROOT,
+    LOADER_OPTIONS,
+    NEW_GALLERY,
+)
 from siamese_emotion_ros.cli.source import options_of
 
 if TYPE_CHECKING:
@@ -19,12 +28,9 @@ if TYPE_CHECKING:
 @reported()
 def build(
     model: Path = typer.Option(..., help="Model file that embeds the anchors."),
-    dataset: str = typer.Option(
-        "fer2013", help="Where the faces come from: fer2013, ckplus, kdef, folder, or bag (a rosbag2 recording, with "
-        "--option truth=TOPIC|FILE.csv as for evaluate-bag)."
-    ),
-    root: Path = typer.Option(..., help="Your copy of the data set, or the recording."),
-    output: Path = typer.Option(..., help="Gallery file to write (*.gallery.safetensors)."),
+    dataset: str = LABELLED_FACES,
+    root: Path = LABELLED_FACES_ROOT,
+    output: Path = NEW_GALLERY,
     split: Optional[str] = typer.Option(
         None, help="How the data set is split (official, stratified, subject, paper): the faces of its train part "
         "become anchors; or all, for every face. Default: official where it has one, else all."
@@ -49,10 +55,7 @@ def build(
         "that emotion as its label, whatever its own says."
     ),
     method: str = typer.Option("random", help="How the anchors are chosen: random, herding, hart, kmeans or edited."),
-    judge: str = typer.Option(
-        "neighbors", help="What decides which anchors clearly show their emotion, for hart and edited: their "
-        "neighbours (neighbors), or the model's classification head (head)."
-    ),
+    judge: str = JUDGE,
     k: int = typer.Option(15, help="Neighbours that vote."),
     known_share: Optional[float] = typer.Option(
         None, help="Calibrate on the val faces: set the threshold so that this share of the correctly recognised ones "

@@ -7,7 +7,7 @@ from typing import List, Optional
 import typer
 
 from siamese_emotion_ros.cli.errors import reported
-from siamese_emotion_ros.cli.options import DEVICE, FORCE, LOADER_OPTIONS
+from siamese_emotion_ros.cli.options import DEVICE, FORCE, LOADER_OPTIONS, K
 from siamese_emotion_ros.cli.source import Source, options_of
 
 
@@ -24,7 +24,7 @@ def calibrate(
         "val", metavar="[SCHEME:]PART", help="Which of its faces to use, as in `evaluate`; none may be an anchor."
     ),
     known_share: float = typer.Option(0.95, help="Share of the correctly recognised faces that stays known."),
-    k: Optional[int] = typer.Option(None, help="Neighbours that vote. Default: the gallery's."),
+    k: Optional[int] = K,
     option: Optional[List[str]] = LOADER_OPTIONS,
     seed: int = typer.Option(0, min=0, help="Seed of the split."),
     device: str = DEVICE,

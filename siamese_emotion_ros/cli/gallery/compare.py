@@ -8,7 +8,7 @@ import typer
 
 from siamese_emotion_ros.cli.errors import reported
 from siamese_emotion_ros.cli.lists import numbers
-from siamese_emotion_ros.cli.options import DEVICE, LOADER_OPTIONS
+from siamese_emotion_ros.cli.options import DEVICE, JUDGE, LOADER_OPTIONS, MODEL, SHARED_CLASSES
 from siamese_emotion_ros.cli.source import Source, options_of
 from siamese_emotion_ros.shipped import default_model
 
@@ -29,20 +29,14 @@ def compare(
     split: Optional[str] = typer.Option(
         None, metavar="[SCHEME:]PART", help="Which of its faces to use, as in `evaluate`; none may be an anchor."
     ),
-    classes: Optional[str] = typer.Option(
-        None, help="Label set (a, b, seven, eight) or emotions such as anger,happiness,neutral. Default: all that both "
-        "the gallery and the data set have."
-    ),
-    model: Optional[Path] = typer.Option(None, help="Model file. Default: the shipped one."),
+    classes: Optional[str] = SHARED_CLASSES,
+    model: Optional[Path] = MODEL,
     sizes: str = typer.Option("100,300,1000", help="How many anchors to condense to, comma-separated."),
     methods: str = typer.Option(
         "random,herding,hart,kmeans,edited", show_default="all",
         help="Methods of condensing, comma-separated: random, herding, hart, kmeans, edited.",
     ),
-    judge: str = typer.Option(
-        "neighbors", help="What decides which anchors clearly show their emotion, for hart and edited: their "
-        "neighbours (neighbors), or the model's classification head (head)."
-    ),
+    judge: str = JUDGE,
     k: Optional[str] = typer.Option(None, help="Neighbours that vote, comma-separated. Default: the gallery's."),
     seeds: int = typer.Option(1, min=1, help="Condense this many times with different seeds, and show mean and worst."),
     balance: float = typer.Option(0.0, help="0 keeps the emotions' proportions, 1 gives each the same number."),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Optional
 import typer
 
 from siamese_emotion_ros.cli.errors import reported
-from siamese_emotion_ros.cli.options import FORCE, HALF
+from siamese_emotion_ros.cli.options import FORCE, HALF, NEW_GALLERY, K
 
 if TYPE_CHECKING:
     from siamese_emotion_ros.recognition.gallery import Gallery
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def condense(
     file: Path = typer.Argument(..., metavar="GALLERY", help="The gallery to condense."),
     anchors: int = typer.Option(..., help="Keep about this many."),
-    output: Path = typer.Option(..., help="Gallery file to write (*.gallery.safetensors)."),
+    output: Path = NEW_GALLERY,
     method: str = typer.Option(
         "edited", help="random; herding: anchors that keep each class's mean; hart: condensed nearest neighbours; "
         "kmeans: the means of clusters; edited: kmeans over the anchors that their neighbours recognise correctly. "
@@ -25,7 +25,7 @@ def condense(
     ),
     balance: float = typer.Option(0.0, help="0 keeps the emotions' proportions, 1 gives each the same number."),
     seed: int = typer.Option(0, min=0, help="Seed of all methods but herding."),
-    k: Optional[int] = typer.Option(None, help="Neighbours that vote. Default: the gallery's."),
+    k: Optional[int] = K,
     half: bool = HALF,
     force: bool = FORCE,
 ) -> None:

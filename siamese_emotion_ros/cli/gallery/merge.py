@@ -7,13 +7,13 @@ from typing import List, Optional
 import typer
 
 from siamese_emotion_ros.cli.errors import reported
-from siamese_emotion_ros.cli.options import FORCE
+from siamese_emotion_ros.cli.options import FORCE, NEW_GALLERY
 
 
 @reported()
 def merge(
     files: List[Path] = typer.Argument(..., metavar="GALLERY...", help="Galleries of one model, two or more."),
-    output: Path = typer.Option(..., help="Gallery file to write (*.gallery.safetensors)."),
+    output: Path = NEW_GALLERY,
     k: Optional[int] = typer.Option(None, help="Neighbours that vote. Default: those of the first gallery."),
     threshold: Optional[float] = typer.Option(
         None, help="Distance beyond which a face is unknown. Default: the galleries' where they agree, else none."

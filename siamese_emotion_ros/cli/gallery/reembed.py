@@ -7,14 +7,14 @@ from typing import Optional
 import typer
 
 from siamese_emotion_ros.cli.errors import reported
-from siamese_emotion_ros.cli.options import DEVICE, FORCE, HALF
+from siamese_emotion_ros.cli.options import DEVICE, FORCE, HALF, NEW_GALLERY
 
 
 @reported()
 def reembed(
     file: Path = typer.Argument(..., metavar="GALLERY", help="A gallery that holds images."),
     model: Path = typer.Option(..., help="Model file to embed them with."),
-    output: Path = typer.Option(..., help="Gallery file to write (*.gallery.safetensors)."),
+    output: Path = NEW_GALLERY,
     threshold: Optional[float] = typer.Option(
         None, help="Distance beyond which a face is unknown. Default: none; the old one means nothing to this model."
     ),
