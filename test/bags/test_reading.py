@@ -99,7 +99,7 @@ def test_a_message_that_is_there_in_part_is_told(tmp_path, bag_making):
         assert "bag.db3: 1 message(s) are there in part only, and left out" in bag.damage
 
 
-def test_parts_of_a_recording_are_read_in_the_order_of_their_numbers(tmp_path, bag_making, pictures):
+def test_parts_of_a_recording_are_read_in_the_order_of_their_numbers(tmp_path, bag_making):
     whole = tmp_path / "whole"
     whole.mkdir()
     for part in (0, 2, 10):

@@ -136,7 +136,7 @@ def test_across_data_sets(data, others, model, tmp_path):
     assert report["anchors_dataset"] == "folder, all"
 
 
-def test_pictures_on_both_sides_are_no_anchors(data, others, model, tmp_path):
+def test_pictures_on_both_sides_are_no_anchors(data, model, tmp_path):
     both = write_folder(tmp_path / "both", 3, seed=7)
     copied = data / "anger" / "0.png"
     (both / "anger" / "copy.png").write_bytes(copied.read_bytes())

@@ -56,7 +56,7 @@ def build(model, recording, output, *options, more=()):
     return CliRunner().invoke(app, ["gallery", "build", *map(str, [*arguments, *more])], env={"COLUMNS": "200"})
 
 
-def test_faces_become_anchors_under_the_label_of_their_moment(model, recording, truth, portraits, tmp_path):
+def test_faces_become_anchors_under_the_label_of_their_moment(model, recording, truth, tmp_path):
     output = tmp_path / "g.safetensors"
     result = build(model, recording, output, f"truth={truth}", "per_second=0")
     assert result.exit_code == 0, result.output

@@ -38,6 +38,6 @@ def test_table_csv_and_plot_of_a_folder(tmp_path):
     assert cv2.imread(str(tmp_path / "r.png")).shape[0] > 500
 
 
-def test_missing_faces_are_one_line(tmp_path):
+def test_missing_faces_are_one_line():
     result = CliRunner().invoke(app, ["robustness", "--model", "m", "--gallery", "g"])
     assert result.exit_code == 2 and "no data set: give --dataset and --root" in result.output

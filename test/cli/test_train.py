@@ -91,7 +91,7 @@ def test_train_resume_and_head_from_the_command_line(faces, config, tmp_path):
     assert read_model(head / "model.safetensors").spec.head_classes == ("anger", "happiness", "neutral")
 
 
-def test_the_split_goes_by_its_own_seed(tmp_path):
+def test_the_split_goes_by_its_own_seed():
     from siamese_emotion_ros.datasets.face_set import FaceSet
     from siamese_emotion_ros.training.loading import prepare
 

@@ -80,7 +80,7 @@ def test_wrong_emotion_file_is_skipped_and_named(text, tmp_path, write_sequence,
     assert name == "S006_002_00000004_emotion.txt" and "1 to 7" in reason
 
 
-def test_broken_frame_missing_frames_and_no_face_are_reported(tmp_path, write_sequence, write_image, centre_cropper):
+def test_broken_frame_missing_frames_and_no_face_are_reported(tmp_path, write_sequence, centre_cropper):
     write_sequence("S005", "001", 4, "   5.0000000e+00\n")
     write_sequence("S006", "001", 0, "   5.0000000e+00\n")
     images = tmp_path / "cohn-kanade-images" / "S005" / "001"

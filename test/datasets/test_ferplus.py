@@ -186,7 +186,7 @@ def test_missing_votes_file_named_by_option(write_fer, fer_row, tmp_path):
         load("fer2013", write_fer([fer_row(0)]), ferplus=tmp_path / "votes.csv")
 
 
-def test_agreement_needs_votes_and_a_share(write_fer, fer_row, voted):
+def test_agreement_needs_votes_and_a_share(voted):
     with pytest.raises(DataSetError, match="0 to 1"):
         keep_agreed(load("fer2013", voted), 7)
     for wrong in (-0.7, float("nan")):

@@ -295,7 +295,7 @@ def test_a_parameter_file_is_found_at_home_or_refused(tmp_path, monkeypatch):
 
 
 @with_launch
-def test_nothing_but_the_description_comes_of_it(tmp_path, picture):
+def test_nothing_but_the_description_comes_of_it(tmp_path):
     before = dict(os.environ)
     for source in ("0", "/dev/video0", str(tmp_path), "none.mp4"):
         described(source=source)

@@ -118,7 +118,7 @@ def _beside(name):
 
 
 @pytest.fixture
-def pair(artifacts):
+def pair():
     """Parameters for model `model` and gallery `gallery` of the artifacts."""
     def make(model="a", gallery="a3"):
         return {"model_path": f"model_{model}.safetensors", "gallery_path": f"gallery_{gallery}.safetensors"}

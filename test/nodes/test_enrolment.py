@@ -85,7 +85,7 @@ class Stream(threading.Thread):
 # --- anchors in ---
 
 
-def test_the_next_crops_of_a_face_become_anchors_that_act_from_the_next_frame(graph, enrolling, faces, artifacts):
+def test_the_next_crops_of_a_face_become_anchors_that_act_from_the_next_frame(graph, enrolling, faces):
     _, publisher, emotions = enrolling()
     somebody = steady()
     (before,) = faces.answers(graph, emotions, publisher, faces.of(1, somebody[:1]))
@@ -209,7 +209,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("name", "fields", "reason"), REFUSED)
-def test_a_refused_call_says_why_and_changes_nothing(graph, enrolling, faces, name, fields, reason):
+def test_a_refused_call_says_why_and_changes_nothing(graph, enrolling, name, fields, reason):
     enrolling()
     before = ask(graph, "describe_gallery")
     answer = ask(graph, name, **fields)
@@ -225,7 +225,7 @@ def test_a_bad_image_is_named(graph, enrolling, faces):
     assert not answer.success and "images[1]: 7 bytes of data" in answer.message
 
 
-def test_every_service_answers_in_every_state(graph, artifacts, pair, tmp_path, faces):
+def test_every_service_answers_in_every_state(graph, artifacts, pair, faces):
     node = graph.start(SiameseEmotion, autostart=False, artifact_dirs=[str(artifacts)], device="cpu", **pair())
     for name in SERVICES:
         answer = ask(graph, name)

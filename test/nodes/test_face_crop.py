@@ -213,7 +213,7 @@ def test_more_than_may_wait_give_way_to_the_newest_and_are_counted(graph, portra
     assert answers_to(graph, monkeypatch, portrait, count=7, depth=2) == [(1, 5), (7, 5)]
 
 
-def test_qos_can_be_overridden_by_parameters(graph, portrait):
+def test_qos_can_be_overridden_by_parameters(graph):
     topic = graph.topic("faces")
     parameters = {f"qos_overrides.{topic}.publisher.reliability": "best_effort"}
     camera = Camera(graph, **parameters)

@@ -40,7 +40,7 @@ def test_focus_falls_when_a_face_is_blurred_and_does_not_depend_on_its_size_or_l
     assert focus(np.full((60, 60), 77, np.uint8)) == 0
 
 
-def test_each_unfit_face_is_counted_under_what_is_wrong_with_it(model, gallery, textures, faces):
+def test_each_unfit_face_is_counted_under_what_is_wrong_with_it(model, textures, faces):
     blurred = cv2.GaussianBlur(textures[0], (0, 0), 6)
     candidates = [Candidate(face, 0.9) for face in textures]
     candidates[2] = Candidate(textures[2][:20, :20], 0.9)

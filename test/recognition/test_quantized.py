@@ -77,7 +77,7 @@ def test_onnx_runtime_gives_the_same_integers(seed, faces, side):
 
 
 @needs_kernels
-def test_every_engine_that_is_named_gives_the_same_integers(monkeypatch):
+def test_every_engine_that_is_named_gives_the_same_integers():
     network, inputs = drawn(), torch.randn(2, 1, 32, 32)
     engines = set(quantized_kernels.ENGINES) & set(torch.backends.quantized.supported_engines)
     assert engines

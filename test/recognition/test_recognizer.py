@@ -31,7 +31,7 @@ def at(model, *coordinates):
     return query
 
 
-def test_each_anchor_face_is_its_own_nearest_neighbor(model, gallery, faces):
+def test_each_anchor_face_is_its_own_nearest_neighbor(model, gallery):
     anchors_as_stored = list(gallery.images)
     for index, result in enumerate(Recognizer(model, gallery).recognize(anchors_as_stored)):
         assert result.neighbor_names[0] == f"face{index}"
@@ -84,7 +84,7 @@ def test_no_face_gives_no_result(model, gallery):
     assert Recognizer(model, gallery).recognize([]) == []
 
 
-def test_a_gallery_of_another_model_is_refused_naming_both(model, gallery, tmp_path, write_random_model):
+def test_a_gallery_of_another_model_is_refused_naming_both(gallery, tmp_path, write_random_model):
     other = EmbeddingModel.load(write_random_model(tmp_path / "other", seed=9), "cpu")
     with pytest.raises(ValueError, match=f"{gallery.model_fingerprint[:12]}.*{other.fingerprint[:12]}.*together"):
         Recognizer(other, gallery)

@@ -113,7 +113,7 @@ def test_the_protocol_separates_what_differs_and_stops_where_emotions_look_alike
     assert cv2.imread(str(make_growth.folder / "growth.png")) is not None
 
 
-def test_a_stopped_protocol_goes_on_without_repeating_itself(make_growth, monkeypatch):
+def test_a_stopped_protocol_goes_on_without_repeating_itself(make_growth):
     seen = []
 
     class Stopped(Exception):
