@@ -31,3 +31,16 @@ def bag_making():
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def portrait():
+    """A 640x480 picture of one face, uint8 BGR."""
+    data = pytest.importorskip("skimage.data")
+    import cv2
+    import numpy as np
+
+    astronaut = cv2.cvtColor(data.astronaut(), cv2.COLOR_RGB2BGR)
+    picture = np.full((480, 640, 3), 90, np.uint8)
+    picture[:, 64:576] = astronaut[:480]
+    return picture

@@ -45,20 +45,10 @@ def artifacts(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def portrait():
-    """A 320x240 picture of one face, uint8 BGR."""
-    data = pytest.importorskip("skimage.data")
-    astronaut = cv2.cvtColor(data.astronaut(), cv2.COLOR_RGB2BGR)
-    picture = np.full((480, 640, 3), 90, np.uint8)
-    picture[:, 64:576] = astronaut[:480]
-    return cv2.resize(picture, (320, 240), interpolation=cv2.INTER_AREA)
-
-
-@pytest.fixture(scope="module")
-def clip(portrait):
+def clip(small_portrait):
     """Twelve images: a face in the first eight and the last one."""
-    nobody = np.zeros_like(portrait)
-    return [portrait] * 8 + [nobody] * 3 + [portrait]
+    nobody = np.zeros_like(small_portrait)
+    return [small_portrait] * 8 + [nobody] * 3 + [small_portrait]
 
 
 @pytest.fixture(scope="module")

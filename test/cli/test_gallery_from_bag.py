@@ -24,13 +24,9 @@ def model(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def portraits():
+def portraits(small_portrait):
     """Two 320x240 pictures of one face each, uint8 BGR: as it is, and mirrored in half the light."""
-    data = pytest.importorskip("skimage.data")
-    picture = np.full((480, 640, 3), 90, np.uint8)
-    picture[:, 64:576] = cv2.cvtColor(data.astronaut(), cv2.COLOR_RGB2BGR)[:480]
-    picture = cv2.resize(picture, (320, 240), interpolation=cv2.INTER_AREA)
-    return picture, picture[:, ::-1] // 2
+    return small_portrait, small_portrait[:, ::-1] // 2
 
 
 @pytest.fixture(scope="module")

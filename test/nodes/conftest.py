@@ -92,18 +92,6 @@ def _spoil(folder):
 
 
 @pytest.fixture(scope="session")
-def portrait():
-    """A 640x480 picture of one face, uint8 BGR."""
-    data = pytest.importorskip("skimage.data")
-    import cv2
-
-    astronaut = cv2.cvtColor(data.astronaut(), cv2.COLOR_RGB2BGR)
-    picture = np.full((480, 640, 3), 90, np.uint8)
-    picture[:, 64:576] = astronaut[:480]
-    return picture
-
-
-@pytest.fixture(scope="session")
 def pictures():
     """The module beside this one that makes image messages."""
     return _beside("pictures")
