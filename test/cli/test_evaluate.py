@@ -117,7 +117,7 @@ def test_threshold_and_k_are_used(data, model, gallery, tmp_path):
     assert "unknown beyond 1e-06" in output
 
 
-def test_part_of_a_split(data, others, model, gallery, tmp_path):
+def test_only_the_named_part_of_a_split_is_evaluated(data, others, model, gallery, tmp_path):
     root = tmp_path / "split"
     root.mkdir()
     for name, source in (("train", data), ("val", others)):
@@ -128,7 +128,7 @@ def test_part_of_a_split(data, others, model, gallery, tmp_path):
     assert report["n"] == 15
 
 
-def test_across_data_sets(data, others, model, tmp_path):
+def test_anchors_may_come_from_another_data_set(data, others, model, tmp_path):
     report, _ = report_of(tmp_path, "--query", f"folder:{data}", "--anchors", f"folder:{others}", "--model", model,
                           "--k", "3")
     assert report["top1"] == 1

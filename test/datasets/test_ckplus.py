@@ -49,7 +49,7 @@ def test_full_release_takes_the_last_three_frames_of_labelled_sequences(
 
 @pytest.mark.parametrize("code, label", enumerate(
     ("anger", "contempt", "disgust", "fear", "happiness", "sadness", "surprise"), start=1))
-def test_emotion_codes(code, label, tmp_path, write_sequence, centre_cropper):
+def test_each_emotion_code_becomes_its_label(code, label, tmp_path, write_sequence, centre_cropper):
     write_sequence("S005", "001", 3, f"   {code}.0000000e+00\n")
     assert set(named_labels(load("ckplus", tmp_path, cropper=centre_cropper)).values()) == {label}
 
@@ -94,7 +94,7 @@ def test_broken_frame_missing_frames_and_no_face_are_reported(tmp_path, write_se
     assert "no images" in reasons["x_emotion.txt"]
 
 
-def test_reduced_copy(tmp_path, write_image, texture):
+def test_a_copy_of_a_folder_for_each_emotion_is_read(tmp_path, write_image, texture):
     for i, folder in enumerate(("anger", "contempt", "disgust", "fear", "happy", "sadness", "surprise")):
         write_image(tmp_path / folder / f"S010_00{i}_00000017.png", i)
         write_image(tmp_path / folder / f"S011_00{i}_00000018.png", 10 + i)

@@ -29,7 +29,7 @@ def test_reads_pixels_labels_names_and_official_split(write_fer, fer_row, textur
     assert faceset.skipped == () and faceset.left_out == ()
 
 
-def test_csv_without_private_test(write_fer, fer_row):
+def test_a_csv_may_lack_private_test(write_fer, fer_row):
     faceset = load("fer2013", write_fer([fer_row(0), fer_row(1, 3, "PublicTest")]))
     assert faceset.official_split.tolist() == ["train", "val"]
 
@@ -150,7 +150,7 @@ def test_a_file_without_line_ends_is_refused_before_it_fills_the_memory(tmp_path
 
 
 @pytest.mark.parametrize("missing", ["nowhere", "nowhere/fer2013.csv"])
-def test_missing_root(missing, tmp_path):
+def test_a_missing_csv_is_refused(missing, tmp_path):
     with pytest.raises(DataSetError, match=r"fer2013\.csv"):
         load("fer2013", tmp_path / missing)
 
@@ -210,7 +210,7 @@ def test_exclude_file_leaves_named_faces_out(write_fer, fer_row, tmp_path):
         load("fer2013", root, exclude_file=names)
 
 
-def test_folder_layout(tmp_path, write_image):
+def test_folders_of_train_and_test_are_read_with_their_split(tmp_path, write_image):
     for i, code in enumerate(("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")):
         write_image(tmp_path / "train" / code / f"Training_{i}.png", i)
         write_image(tmp_path / "test" / code / f"PublicTest_{i}.png", 10 + i)

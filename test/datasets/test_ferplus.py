@@ -119,7 +119,7 @@ def test_faces_where_at_least_seven_of_ten_agree(write_fer, fer_row, write_votes
     ({}, None, 0.0),
     ({"contempt": 9}, "contempt", 1.0),
 ])
-def test_majority_and_agreement(votes, label, share):
+def test_votes_give_a_majority_and_the_share_that_agrees(votes, label, share):
     winner = majority(counts(**votes))
     assert winner.dtype == np.int64
     assert winner.tolist() == [EIGHT.index(label) if label else -1]

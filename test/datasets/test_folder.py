@@ -59,7 +59,7 @@ def test_broken_image_is_skipped_with_its_reason(tmp_path, write_image):
 
 
 @pytest.mark.parametrize("content", [None, b"broken"])
-def test_nothing_readable(content, tmp_path):
+def test_a_folder_without_a_readable_image_is_refused(content, tmp_path):
     (tmp_path / "happy").mkdir()
     if content is not None:
         (tmp_path / "happy" / "1.png").write_bytes(content)
@@ -67,7 +67,7 @@ def test_nothing_readable(content, tmp_path):
         load("folder", tmp_path)
 
 
-def test_missing_root(tmp_path):
+def test_a_missing_folder_is_refused(tmp_path):
     with pytest.raises(DataSetError, match="no folder"):
         load("folder", tmp_path / "nowhere")
 

@@ -25,7 +25,7 @@ def test_reduced_face_keeps_its_shape(tmp_path):
     assert read_face(tmp_path / "face.png").shape == (128, 64)
 
 
-def test_name_with_accents(tmp_path, write_image):
+def test_a_file_whose_name_has_accents_is_read(tmp_path, write_image):
     assert read_face(write_image(tmp_path / "joy.png", 3).rename(tmp_path / "joie à trois 喜.png")).shape == (48, 48)
 
 
@@ -51,7 +51,7 @@ def test_what_a_phone_appends_to_a_picture_does_no_harm(extension, tmp_path, wri
 
 
 @pytest.mark.parametrize("content, reason", [(b"", "is empty"), (b"GIF89a, not really", "not an image")])
-def test_no_image(content, reason, tmp_path):
+def test_what_is_no_image_is_refused_with_the_reason(content, reason, tmp_path):
     path = tmp_path / "face.png"
     path.write_bytes(content)
     with pytest.raises(ImageError, match=reason):
@@ -68,7 +68,7 @@ def test_a_promise_of_too_many_pixels_is_refused_before_it_is_decoded(extension,
         read_bgr(path)
 
 
-def test_missing_file(tmp_path):
+def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(ImageError, match="No such file"):
         read_bgr(tmp_path / "face.png")
 

@@ -35,14 +35,14 @@ def test_names_tell_label_subject_and_shot(kdef, centre_cropper):
 
 
 @pytest.mark.parametrize("angles, count", [(("S",), 8), (("s", "HL"), 16), (("FR",), 7)])
-def test_angle_filter(angles, count, kdef, centre_cropper):
+def test_only_the_angles_asked_for_are_read(angles, count, kdef, centre_cropper):
     faceset = load("kdef", kdef, angles=angles, cropper=centre_cropper)
     assert len(faceset) == count and faceset.skipped == ()
     assert all(name[:-4].upper().endswith(tuple(a.upper() for a in angles)) for name in faceset.names)
 
 
 @pytest.mark.parametrize("angles", [(), ("S", "UP"), ("HLHR",)])
-def test_unknown_angle(angles, kdef, centre_cropper):
+def test_unknown_angles_are_refused_naming_the_known(angles, kdef, centre_cropper):
     with pytest.raises(DataSetError, match="S, HL, HR, FL, FR"):
         load("kdef", kdef, angles=angles, cropper=centre_cropper)
 

@@ -112,7 +112,7 @@ def test_who_is_gone_leaves_neither_an_id_nor_topics(graph, humans):
     graph.until(lambda: humans.tracked and list(humans.tracked[-1].ids) == [], "an empty list")
 
 
-def test_it_goes_round_again(graph, humans):
+def test_after_a_cleanup_it_mirrors_again(graph, humans):
     humans.see(5000, 1)
     for transition in ("deactivate", "cleanup", "configure", "activate"):
         assert graph.transition(humans.mirror, transition)

@@ -28,7 +28,7 @@ def python38():
     return None
 
 
-def test_needs_nothing_newer(source):
+def test_source_needs_nothing_newer_than_python38(source):
     pytest.importorskip("vermin", reason="vermin is not installed; `make test` installs it")
     command = [sys.executable, "-c", "import vermin; vermin.main()", "-t=3.8-", "--no-tips", "--violations"]
     result = subprocess.run(
@@ -37,7 +37,7 @@ def test_needs_nothing_newer(source):
     assert result.returncode == 0, result.stdout
 
 
-def test_compiles(source):
+def test_source_compiles_in_python38(source):
     interpreter = python38()
     if interpreter is None:
         pytest.skip("no Python 3.8 on this machine")

@@ -13,7 +13,7 @@ from siamese_emotion_ros.recognition.winograd import POINTS, WinogradPooledConvo
 
 
 @given(st.integers(0, 10_000), st.sampled_from([1, 2, 3]))
-def test_matrices_correlate(seed, outputs):
+def test_the_matrices_give_the_correlation(seed, outputs):
     taps_matrix, outputs_matrix, data_matrix = winograd_matrices(outputs, POINTS)
     random = np.random.default_rng(seed)
     data, taps = random.normal(size=8), random.normal(size=8 - outputs + 1)

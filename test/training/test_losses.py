@@ -58,7 +58,7 @@ def test_contrastive_is_equation_3_over_all_pairs(dtype):
 
 
 @pytest.mark.parametrize("reduction", ["balanced", "active"])
-def test_contrastive_reductions(reduction):
+def test_contrastive_reductions_weigh_pulls_and_pushes_as_defined(reduction):
     rows = embeddings()
     points = rows.double().tolist()
     margin = 1.6

@@ -64,7 +64,7 @@ def test_processes_share_an_epoch_without_overlap():
     assert sorted(np.concatenate([mine, theirs]).ravel()) == list(range(100))
 
 
-def test_classes_by_images():
+def test_classes_by_images_draws_as_many_faces_of_each_of_the_drawn_classes():
     config = SamplingConfig(scheme="classes_by_images", batch_size=12, classes_per_batch=2, steps_per_epoch=50)
     for batch in BatchSampler(LABELS, config, seed=1).epoch(0):
         counts = np.bincount(LABELS[batch], minlength=3)
