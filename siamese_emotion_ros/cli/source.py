@@ -68,6 +68,7 @@ def options_of(texts: Optional[List[str]]) -> Dict[str, Any]:
             raise ValueError(f"the option {text!r} has no value: expected KEY=VALUE, such as labels=ferplus")
         try:
             options[key.strip()] = yaml.safe_load(value)
-        except (yaml.YAMLError, ValueError) as error:  # ValueError: what looks like a date and is none
+        # ValueError for what looks like a date and is none, the last three for wrong tags and brackets without end.
+        except (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError) as error:
             raise ValueError(f"the option {text!r} is not YAML: expected such as angles=[S, HL]") from error
     return options

@@ -17,6 +17,9 @@ from siamese_emotion_ros.training.config import ConfigError, TrainingConfig, as_
 _IN_A_LINE = reprlib.Repr()
 _IN_A_LINE.maxlevel, _IN_A_LINE.maxstring = 2, 80
 
+#: All that YAML answers to text that it makes no value of: ValueError to a date of month 13, the others to wrong tags.
+_NOT_YAML = (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError)
+
 #: A configuration is a page of text; a larger file is something else.
 LARGEST_FILE = 1 << 20
 
@@ -27,12 +30,15 @@ def read_config(path: Path, overrides: Sequence[str] = ()) -> TrainingConfig:
     Raises ConfigError, naming the file, for a file that cannot be read or holds an unknown key or a wrong value.
     """
     try:
-        if path.stat().st_size > LARGEST_FILE:
-            raise ConfigError(f"{path}: {path.stat().st_size} bytes, expected a YAML file of at most {LARGEST_FILE}")
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        size = path.stat().st_size
+        content = path.read_bytes() if size <= LARGEST_FILE else b""
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}); name a YAML file of config/training") from error
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+    if size > LARGEST_FILE:
+        raise ConfigError(f"{path}: {size} bytes, expected a YAML file of at most {LARGEST_FILE}")
+    try:
+        values = yaml.safe_load(content.decode())
+    except _NOT_YAML as error:
         raise ConfigError(f"{path}: not YAML ({' '.join(str(error).split())})") from error
     if values is None:
         values = {}
@@ -56,7 +62,7 @@ def apply_override(values: Dict[str, Any], override: str) -> None:
         raise ConfigError(f"override {override!r}: expected key=value or section.key=value, as in trainer.epochs=10")
     try:
         value = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError) as error:
+    except _NOT_YAML as error:
         raise ConfigError(f"override {override!r}: {text!r} is not a YAML value") from error
     section = values
     for name in names[:-1]:

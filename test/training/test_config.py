@@ -53,6 +53,9 @@ def test_what_is_written_reads_back_equal(tmp_path):
         ("trainer.epochs.more=3", "'epochs' is a value, not a section"),
         ("epochs", "override 'epochs': expected key=value"),
         ("trainer.epochs=[", "is not a YAML value"),
+        ("data.root=2024-13-45", "override 'data.root=2024-13-45': '2024-13-45' is not a YAML value"),
+        ("data.root=!!bool x", "is not a YAML value"),
+        ("data.root=!!timestamp x", "is not a YAML value"),
         ("stage=head", "set network.init_from"),
     ],
 )
@@ -103,7 +106,7 @@ def test_a_value_of_any_size_is_refused_in_a_line(tmp_path, key):
     "content, message",
     [
         (b"a: [", "not YAML"), (b"[" * 30000, "not YAML"), (b"- 1\n", "holds a list, expected a mapping"),
-        (b"\xff\xfe\x00", "not YAML"),
+        (b"\xff\xfe\x00", "not YAML"), (b"data: {root: 2024-13-45}", "not YAML"), (b"data: !!bool x", "not YAML"),
         (b"optimizer: {lr: 1" + b"0" * 400 + b"}", r"optimizer.lr is 10+\.\.\.0+: expected a number"),
     ],
 )
