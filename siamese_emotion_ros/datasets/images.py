@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 from typing import List
 
@@ -32,6 +33,9 @@ def image_files(folder: Path) -> List[Path]:
 def read_bgr(path: Path) -> np.ndarray:
     """The whole picture in `path`, uint8 [H, W, 3] BGR; ImageError when it is empty, cut off, too large or no image."""
     try:
+        # Reading a pipe would wait for somebody to write into it.
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise ImageError("is a pipe or a device, no file")
         data = path.read_bytes()
     except OSError as error:
         raise ImageError(f"cannot be opened: {error.strerror}") from error

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import os
 import struct
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -66,6 +68,13 @@ def test_a_promise_of_too_many_pixels_is_refused_before_it_is_decoded(extension,
     monkeypatch.setattr(cv2, "imdecode", None)
     with pytest.raises(ImageError, match="cannot be used: the image is 16000x16000: expected sides of at most 8192"):
         read_bgr(path)
+
+
+def test_a_pipe_among_the_images_is_not_waited_for(tmp_path, monkeypatch):
+    os.mkfifo(tmp_path / "face.png")
+    monkeypatch.setattr(Path, "read_bytes", None)
+    with pytest.raises(ImageError, match="is a pipe or a device, no file"):
+        read_bgr(tmp_path / "face.png")
 
 
 def test_a_missing_file_is_refused(tmp_path):
