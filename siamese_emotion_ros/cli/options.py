@@ -3,6 +3,9 @@ from __future__ import annotations
 
 import typer
 
+#: numpy's RandomState and scikit-learn take no larger one.
+LARGEST_SEED = 2**32 - 1
+
 MODEL = typer.Option(None, help="Model file. Default: the shipped one.")
 K = typer.Option(None, help="Neighbours that vote. Default: the gallery's.")
 THRESHOLD = typer.Option(None, help="Distance beyond which a face is unknown; inf = never. Default: the gallery's.")

@@ -222,6 +222,7 @@ def test_personal_neutral_needs_to_know_who_is_pictured(data, model, gallery):
     (["--query", "folder:x", "--option", "crop"], "expected KEY=VALUE"),
     (["--query", "folder:x", "--option", "a={"], "is not YAML"),
     (["--query", "folder:x", "--option", "a=!!bool x"], "is not YAML"),
+    (["--query", "folder:x", "--seed", "4294967296"], "4294967295"),
     (["--query", "folder:x", "--threshold", "-1"], "distance_threshold is -1"),
     (["--query", "folder:~/nothing"], f"{Path('~/nothing').expanduser()}: "),
     (["--query", "folder:x", "--json", "same", "--html", "same"], "same is named for two outputs"),
