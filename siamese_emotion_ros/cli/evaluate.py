@@ -66,7 +66,7 @@ def evaluate(
     from siamese_emotion_ros.evaluation.anchors import gallery_of_faces, narrowed, shared_classes
     from siamese_emotion_ros.evaluation.measurement import measure
     from siamese_emotion_ros.evaluation.page import render_page
-    from siamese_emotion_ros.evaluation.parts import trained_otherwise
+    from siamese_emotion_ros.evaluation.parts import trained_on
     from siamese_emotion_ros.evaluation.personal import measure_personal
     from siamese_emotion_ros.evaluation.report import build_report, write_report
     from siamese_emotion_ros.evaluation.terminal import summary
@@ -93,7 +93,7 @@ def evaluate(
     if queried.options:
         facts["options"] = queried.options_text
     queries, loaded, split_name = queried.load(seed)
-    notices = trained_otherwise(embedder.spec.provenance, queried.dataset, split_name, seed)
+    notices = trained_on(embedder.spec.provenance, queried.dataset, loaded, split_name, seed)
     anchors_name = None
     if anchored is None:
         gallery = narrowed(stored, wanted or shared_classes(stored.classes, queries))

@@ -1,6 +1,7 @@
 """Which faces train, choose and measure: seeded splits that keep recordings and people together."""
 from __future__ import annotations
 
+import hashlib
 import warnings
 from typing import Dict, List, Optional, Sequence, Tuple
 
@@ -38,16 +39,23 @@ def split(faceset: FaceSet, scheme: str, seed: int = 0) -> Dict[str, np.ndarray]
         if faceset.official_split is None:
             raise DataSetError("this data set has no official split: use 'stratified', 'subject' or 'paper'")
         return {name: np.flatnonzero(faceset.official_split == name) for name in SPLITS}
-    if scheme == "subject":
-        units = _subjects(faceset)
-    elif scheme == "stratified" and faceset.groups is not None:
-        units = faceset.groups
-    else:
-        units = faceset.names
-    parts = dict(zip(SPLITS, _divide(faceset, units, scheme, seed)))
+    parts = dict(zip(SPLITS, _divide(faceset, _units(faceset, scheme), scheme, seed)))
     if scheme == "paper":
         _warn_of_leaks(faceset, parts)
     return parts
+
+
+def trained_digest(faceset: FaceSet, scheme: str, seed: int = 0) -> str:
+    """SHA-256 (hex) of who, or which recordings or faces, the train part of a split consists of.
+
+    One face more or less, as another face detector or option of a loader gives, moves others between the parts: a model
+    trained on one of two such splits has met faces of the other's test part. DataSetError as `split`.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", LeakWarning)  # said by whoever uses the split
+        train = split(faceset, scheme, seed)["train"]
+    units = _units(faceset, scheme)
+    return hashlib.sha256("\0".join(sorted({units[row] for row in train})).encode()).hexdigest()
 
 
 def split_classes(
@@ -65,10 +73,13 @@ def split_classes(
     }
 
 
-def _subjects(faceset: FaceSet) -> Tuple[str, ...]:
-    if faceset.subjects is None:
-        raise DataSetError("this data set does not say who is pictured: it cannot be split by subject")
-    return faceset.subjects
+def _units(faceset: FaceSet, scheme: str) -> Tuple[str, ...]:
+    """For each face what `scheme` keeps in one part: the person, the recording, or the face itself."""
+    if scheme == "subject":
+        if faceset.subjects is None:
+            raise DataSetError("this data set does not say who is pictured: it cannot be split by subject")
+        return faceset.subjects
+    return faceset.groups if scheme == "stratified" and faceset.groups is not None else faceset.names
 
 
 def _divide(faceset: FaceSet, units: Sequence[str], scheme: str, seed: int) -> List[np.ndarray]:

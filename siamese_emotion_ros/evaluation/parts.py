@@ -6,7 +6,7 @@ from typing import Dict, List, Mapping, Optional, Tuple
 import numpy as np
 
 from siamese_emotion_ros.datasets.face_set import SPLITS, DataSetError, FaceSet
-from siamese_emotion_ros.datasets.splits import SCHEMES, split
+from siamese_emotion_ros.datasets.splits import SCHEMES, split, trained_digest
 
 #: Every spelling of a part that is understood; PublicTest and PrivateTest are FER-2013's own names.
 PARTS: Dict[str, str] = {
@@ -47,22 +47,35 @@ def choose_part(faceset: FaceSet, text: Optional[str] = None, seed: int = 0) -> 
     return rows, f"{scheme}:{part}"
 
 
-def trained_otherwise(provenance: Mapping[str, str], dataset: str, part: str, seed: int) -> List[str]:
-    """A sentence when a model was trained on another split of the data set than that of `part` (as from choose_part).
+def trained_on(provenance: Mapping[str, str], dataset: str, faces: FaceSet, part: str, seed: int) -> List[str]:
+    """A sentence when a model has learned from faces of `part` (as from choose_part, of `faces`), or may have.
 
-    `provenance` is the model's. Empty when the two agree, when it was trained on something else, and of folders and
-    recordings, which are no more the same data than two files are.
+    `provenance` is the model's. Empty when the part is none of its training, when it was trained on something else, and
+    of folders and recordings, which are no more the same data than two files are.
     """
-    scheme = part.partition(":")[0]
+    scheme, _, chosen = part.partition(":")
     trained, trained_seed = provenance.get("split"), provenance.get("split_seed", "0")
     if provenance.get("dataset") != dataset or dataset in ("folder", "bag") or trained is None:
         return []
-    if scheme == trained and (scheme == "official" or str(seed) == trained_seed):
-        return []
-    return [
-        f"The model was trained on {dataset} by the split {trained} (seed {trained_seed}), so some of these faces may "
-        f"be among those it learned from: --split {trained}:test --seed {trained_seed} names those that are not."
-    ]
+    if scheme != trained or (scheme != "official" and str(seed) != trained_seed):
+        return [
+            f"The model was trained on {dataset} by the split {trained} (seed {trained_seed}), so some of these faces "
+            f"may be among those it learned from: --split {trained}:test --seed {trained_seed} names those that are "
+            "not."
+        ]
+    if chosen == "train":
+        return [
+            f"The model was trained on this part of {dataset}: it has learned these very faces, and the figures are "
+            f"too good. Evaluate --split {trained}:test or {trained}:val."
+        ]
+    # Models did not always note what they were trained on.
+    if scheme != "official" and provenance.get("split_digest") not in (None, trained_digest(faces, scheme, seed)):
+        return [
+            f"The model was trained on {dataset} by this split, but of other faces, which it divides otherwise: some "
+            "of these may be among those it learned from. Evaluate with the --option and the face detector of the "
+            "training."
+        ]
+    return []
 
 
 def _default(faceset: FaceSet) -> str:

@@ -8,7 +8,7 @@ import torch
 
 from siamese_emotion_ros.datasets.face_set import FaceSet
 from siamese_emotion_ros.datasets.ferplus import agreed_on
-from siamese_emotion_ros.datasets.splits import split_classes
+from siamese_emotion_ros.datasets.splits import split_classes, trained_digest
 from siamese_emotion_ros.recognition.preprocessing import preprocess
 from siamese_emotion_ros.training.config import ConfigError, TrainingConfig
 from siamese_emotion_ros.training.data import TrainingData
@@ -21,6 +21,7 @@ def prepare(faceset: FaceSet, config: TrainingConfig) -> TrainingData:
     ConfigError when nothing is left to validate on or the votes that the configuration wants are missing, and
     DataSetError for a class or split that the set does not have.
     """
+    digest = trained_digest(faceset, config.data.split, config.data.split_seed)
     faceset, parts = split_classes(faceset, config.classes, config.data.split, config.data.split_seed)
     train, val = parts["train"], parts["val"]
     if config.data.limit is not None:
@@ -37,7 +38,7 @@ def prepare(faceset: FaceSet, config: TrainingConfig) -> TrainingData:
         classes=config.classes,
         train=np.arange(len(train)),
         val=np.arange(len(train), len(rows)),
-        provenance=_provenance(config, labels[: len(train)], len(val)),
+        provenance={**_provenance(config, labels[: len(train)], len(val)), "split_digest": digest},
         soft_labels=_soft_labels(faceset, config, rows) if config.data.asks_voters else None,
     )
 

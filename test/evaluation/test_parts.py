@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from siamese_emotion_ros.datasets.face_set import DataSetError
-from siamese_emotion_ros.datasets.splits import split
-from siamese_emotion_ros.evaluation.parts import choose_part, trained_otherwise
+from siamese_emotion_ros.datasets.splits import split, trained_digest
+from siamese_emotion_ros.evaluation.parts import choose_part, trained_on
 
 
 @pytest.fixture
@@ -57,17 +57,38 @@ def test_without_people_the_natural_scheme_is_stratified(make_faces):
 @pytest.mark.parametrize(("part", "seed", "warned"), [
     ("paper:test", 3, False), ("subject:test", 3, True), ("paper:test", 4, True), ("all", 3, True),
 ])
-def test_who_measures_on_another_split_than_was_trained_on_is_told(part, seed, warned):
-    provenance = {"dataset": "ckplus", "split": "paper", "split_seed": "3"}
-    told = trained_otherwise(provenance, "ckplus", part, seed)
+def test_who_measures_on_another_split_than_was_trained_on_is_told(make_faces, part, seed, warned):
+    provenance, faces = {"dataset": "ckplus", "split": "paper", "split_seed": "3"}, make_faces(10)
+    told = trained_on(provenance, "ckplus", faces, part, seed)
     assert bool(told) == warned and all("--split paper:test --seed 3" in text for text in told)
-    assert not trained_otherwise(provenance, "kdef", part, seed) and not trained_otherwise({}, "ckplus", part, seed)
-    assert not trained_otherwise({**provenance, "dataset": "folder"}, "folder", part, seed), "which folder?"
+    assert not trained_on(provenance, "kdef", faces, part, seed) and not trained_on({}, "ckplus", faces, part, seed)
+    folder = {**provenance, "dataset": "folder"}
+    assert not trained_on(folder, "folder", faces, part, seed), "which folder?"
 
 
-def test_the_official_split_has_no_seed():
+def test_the_official_split_has_no_seed(official):
     provenance = {"dataset": "fer2013", "split": "official", "split_seed": "0"}
-    assert not trained_otherwise(provenance, "fer2013", "official:val", 5)
+    assert not trained_on(provenance, "fer2013", official, "official:val", 5)
+
+
+def test_who_measures_on_the_faces_that_were_learned_is_told(official):
+    provenance = {"dataset": "fer2013", "split": "official"}
+    told, = trained_on(provenance, "fer2013", official, "official:train", 0)
+    assert "has learned these very faces" in told and "--split official:test" in told
+
+
+def test_who_measures_on_the_same_split_of_other_faces_is_told(make_faces):
+    faces = make_faces(20, subjects=tuple(f"S{i % 10}" for i in range(60)))
+    digest = trained_digest(faces, "subject", 3)
+    provenance = {"dataset": "kdef", "split": "subject", "split_seed": "3", "split_digest": digest}
+    assert not trained_on(provenance, "kdef", faces, "subject:test", 3)
+    people = np.asarray(faces.subjects)
+    without = next(
+        fewer for fewer in (faces.select(people != name) for name in faces.subjects)
+        if trained_digest(fewer, "subject", 3) != digest
+    )
+    told, = trained_on(provenance, "kdef", without, "subject:test", 3)
+    assert "of other faces" in told and "--option" in told
 
 
 @pytest.mark.parametrize("word", ["vall", "folds:test", "subject:", ""])

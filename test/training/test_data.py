@@ -9,6 +9,7 @@ import torch
 
 from siamese_emotion_ros.datasets.face_set import FaceSet
 from siamese_emotion_ros.datasets.ferplus import VOTE_COLUMNS, soft_labels
+from siamese_emotion_ros.datasets.splits import trained_digest
 from siamese_emotion_ros.recognition.preprocessing import SCALINGS, preprocess, resize
 from siamese_emotion_ros.training.config import ConfigError, SamplingConfig
 from siamese_emotion_ros.training.config_file import from_dict
@@ -54,6 +55,7 @@ def test_prepared_data_are_the_wanted_classes_of_train_and_val_alone():
     assert [data.classes[label] for label in data.labels] == [CLASSES[row % 4] for row in rows]
     assert data.provenance["training_faces"] == "happiness 10, anger 10, fear 10"
     assert data.provenance["validation_faces"] == "15"
+    assert data.provenance["split_digest"] == trained_digest(face_set(side=48), "official")
 
 
 def test_faces_are_held_at_the_side_at_which_they_are_augmented():
