@@ -100,20 +100,29 @@ def facts_tables(file: Path, facts: Dict[str, Any]) -> RenderableType:
     from rich.console import Group
     from rich.text import Text
 
-    from siamese_emotion_ros.cli.output import plain_table
-
-    plain = plain_table(show_header=False)
-    plain.add_column(style="dim", no_wrap=True)
-    plain.add_column(overflow="fold")
-    for name, text in _facts(facts).items():
-        plain.add_row(name, Text(text))
-    parts: List[RenderableType] = [Text(str(file), style="bold"), plain]
-    if facts["kind"] == "gallery":
+    parts: List[RenderableType] = [Text(str(file), style="bold"), _name_table(_facts(facts))]
+    if facts["kind"] == "model":
+        # A table of its own: its long names would leave the fingerprint less than a line of 80 columns.
+        parts.append(_name_table({f"· {key}": value for key, value in facts["provenance"].items()}))
+    else:
         parts += [Text(), _class_table(facts), Text(
             "spread: RMS distance from the class's mean; nearest: median distance to the nearest anchor of the class; "
             "recall: share of anchors that the vote of their k nearest others names correctly.", style="dim",
         )]
     return Group(*parts)
+
+
+def _name_table(values: Dict[str, str]) -> RenderableType:
+    from rich.text import Text
+
+    from siamese_emotion_ros.cli.output import plain_table
+
+    table = plain_table(show_header=False)
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, text in values.items():
+        table.add_row(name, Text(text))
+    return table
 
 
 def _facts(facts: Dict[str, Any]) -> Dict[str, str]:
@@ -129,7 +138,6 @@ def _facts(facts: Dict[str, Any]) -> Dict[str, str]:
             "output": f"embedding of {facts['embedding_dim']}",
             "head": head,
             "fingerprint": facts["fingerprint"],
-            **{f"· {key}": value for key, value in facts["provenance"].items()},
         }
     images = "none, embeddings only" if facts["images"] is None else " x ".join(map(str, facts["images"]))
     return {

@@ -24,7 +24,8 @@ def files(tmp_path_factory):
     """{"model", "gallery"}: (path, fingerprint)."""
     folder = tmp_path_factory.mktemp("files")
     torch.manual_seed(0)
-    spec = ModelSpec("paper", 48, 16, "standardize", provenance={"data": "[made] up", "seed": "3"})
+    provenance = {"data": "[made] up", "seed": "3", "validation_faces": "57"}
+    spec = ModelSpec("paper", 48, 16, "standardize", provenance=provenance)
     model = write_model(folder / "m.safetensors", build_network("paper", 48, 16).state_dict(), spec)
     random = np.random.default_rng(0)
     labels = np.repeat([0, 1], [4, 6])
@@ -38,8 +39,8 @@ def files(tmp_path_factory):
     }
 
 
-def run(*arguments):
-    return CliRunner().invoke(app, [str(argument) for argument in arguments], env={"COLUMNS": "120"})
+def run(*arguments, columns=120):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments], env={"COLUMNS": str(columns)})
 
 
 def test_a_model_tells_its_network_and_where_it_comes_from(files):
@@ -54,6 +55,12 @@ def test_a_gallery_tells_its_anchors(files):
     output = run(path).output
     for text in ("a gallery", "10 anchors", "2.5", "48 x 48", fingerprint, files["model"][1], "anger", "fear", "100%"):
         assert text in output
+
+
+@pytest.mark.parametrize("kind", ["model", "gallery"])
+def test_a_fingerprint_is_in_one_line_of_a_narrow_terminal(files, kind):
+    path, fingerprint = files[kind]
+    assert fingerprint in run(path, columns=80).output
 
 
 def test_json_is_for_programs(files):
