@@ -58,6 +58,11 @@ def test_restrict_renumbers_in_the_given_order(faceset):
     assert restricted.counts() == {"neutral": 1, "anger": 2}
 
 
+def test_restrict_names_the_class_that_is_missing(faceset):
+    with pytest.raises(DataSetError, match="this data set has no contempt and no disgust, only anger, fear, neutral"):
+        faceset.restrict(("anger", "contempt", "disgust"))
+
+
 @pytest.mark.parametrize("classes", [("anger", "sadness"), ("anger", "anger"), ()])
 def test_restrict_to_what_is_not_there(faceset, classes):
     with pytest.raises(DataSetError, match="anger, fear, neutral"):
