@@ -94,7 +94,7 @@ _NOTICES = """\
 _FACTS = """\
 <table class="facts">
 {% for name, value in report.facts.items() %}
-<tr><td>{{ name }}</td><td><code>{{ value }}</code></td></tr>
+<tr><td>{{ name }}</td><td><code>{{ "none" if value is none else value }}</code></td></tr>
 {% endfor %}
 </table>
 </main>

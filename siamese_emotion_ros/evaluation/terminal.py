@@ -71,7 +71,8 @@ def _methods(report: Mapping[str, Any]) -> Table:
     for name, figures in methods(report):
         low, high = figures["confidence_intervals"]["top1"]
         table.add_row(
-            name, str(figures["n"]), Text(_bare(figures["top1"]), style="bold"), f"{_bare(low)}–{_bare(high)}",
+            name, str(figures["n"]), Text(_bare(figures["top1"]), style="bold"),
+            "–" if low is None or high is None else f"{_bare(low)}–{_bare(high)}",
             _bare(figures["macro_f1"]), _bare(figures["balanced_accuracy"]), _bare(figures["mean_one_vs_rest"]),
             _bare(figures["unknown_rate"]),
         )

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import cv2
@@ -90,6 +91,12 @@ def test_separable_faces_are_all_named_rightly(data, model, gallery, tmp_path):
     assert report["notices"] == []
     assert "100.0" in output
     assert (tmp_path / "report.html").read_text().startswith("<!doctype html>")
+
+
+def test_too_few_faces_for_an_interval_have_a_dash(model, gallery, tmp_path):
+    few = write_folder(tmp_path / "faces", 1, seed=4)
+    _, output = report_of(tmp_path, "--dataset", "folder", "--root", few, "--model", model, "--gallery", gallery)
+    assert re.search(r"k-NN, k 3 +3 +100\.0 +– +100\.0", output)
 
 
 def test_paths_are_told_as_they_are_and_on_one_line(data, model, gallery, tmp_path):

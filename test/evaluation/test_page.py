@@ -137,7 +137,9 @@ def test_page_without_pairs_mistakes_or_several_methods(model, make_faces):
     measured = measure(model, gallery_of_faces(model, make_faces(2, seed=1), k=1), Settings(), faces, replicates=10)
     report = build_report(measured, "folder", "all", faces, {})
     assert report["verification"] is None
-    assert "No face was given a wrong label" in Page(render_page(measured, report)).text
+    text = Page(render_page(measured, report)).text
+    assert "No face was given a wrong label" in text
+    assert "thresholdnone" in text, "the gallery has no threshold"
 
 
 def test_terminal_tables_hold_every_emotion(report):
