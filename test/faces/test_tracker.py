@@ -60,6 +60,18 @@ def test_a_walking_face_is_met_where_its_motion_leads():
     assert tracker.update([face(100 + 25 * 15)]) == [1]
 
 
+@pytest.mark.parametrize("every", [1, 2, 4])
+def test_a_face_that_goes_fast_is_awaited_as_far_ahead_as_it_was_missed(every):
+    """One and a half of its sides a frame, farther than it may appear from where it was seen last."""
+    tracker = FaceTracker()
+    x = 100
+    for speed in [*range(0, 90, 10), *[90] * 40]:
+        x += speed
+        assert tracker.update([face(x)]) == [1]
+    for step in range(1, 41):
+        assert tracker.update([] if step % every else [face(x + 90 * step)]) == ([] if step % every else [1])
+
+
 @pytest.mark.parametrize("speed", [2, 5, 10, 20])
 @pytest.mark.parametrize("hidden", [0, 3, 5])
 def test_two_people_who_cross_keep_their_ids(speed, hidden):
@@ -102,6 +114,13 @@ def test_after_a_reset_nobody_is_known_and_no_id_is_given_again():
     tracker.update([face(100), face(300)])
     tracker.reset()
     assert tracker.update([face(100)]) == [3]
+
+
+def test_without_patience_one_missed_frame_ends_an_id():
+    tracker = FaceTracker(max_missed=0)
+    assert tracker.update([face(100)]) == tracker.update([face(100)]) == [1]
+    tracker.update([])
+    assert tracker.update([face(100)]) == [2]
 
 
 def test_a_negative_patience_is_refused():

@@ -6,6 +6,7 @@ import pytest
 
 from siamese_emotion_ros.recognition.artifacts import read_gallery, write_gallery
 from siamese_emotion_ros.recognition.enrolment import (
+    MIN_SIDE,
     Candidate,
     Criteria,
     choose,
@@ -14,9 +15,11 @@ from siamese_emotion_ros.recognition.enrolment import (
     remove,
     spacing,
 )
-from siamese_emotion_ros.recognition.gallery import reembed
+from siamese_emotion_ros.recognition.gallery import build_gallery, reembed
 from siamese_emotion_ros.recognition.model import EmbeddingModel
 from siamese_emotion_ros.recognition.recognizer import Recognizer, Settings
+
+CLASSES = ("anger", "happiness", "neutral")
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +77,26 @@ def test_copies_of_one_picture_do_not_make_another_one_odd(model, textures):
     assert len(choose(model, [Candidate(textures[0])] * 9 + [Candidate(textures[1])]).kept) == 10
 
 
+def test_copies_of_one_picture_are_all_taken(model, textures):
+    assert len(choose(model, [Candidate(textures[0])] * 4).kept) == 4
+
+
+@pytest.mark.parametrize("shape, refused", [((MIN_SIDE, MIN_SIDE), 0), ((60, MIN_SIDE - 1), 1), ((MIN_SIDE - 1, 60), 1)])
+def test_the_shorter_side_says_whether_a_face_is_too_small(model, shape, refused):
+    face = np.random.default_rng(1).integers(0, 256, shape, np.uint8)
+    assert choose(model, [Candidate(face)]).refused.get("too small", 0) == refused
+
+
+@pytest.mark.parametrize("places, expected", [([0], 0), ([0, 3], 3), ([0, 1, 3, 7, 12], 2)])
+def test_the_spacing_is_the_usual_distance_to_the_nearest_other(gallery, places, expected):
+    count = len(places)
+    line = replace(
+        gallery, embeddings=np.array(places, np.float32)[:, None], labels=np.zeros(count, np.int64), classes=("anger",),
+        names=tuple(map(str, range(count))), k=1, images=None,
+    )
+    assert spacing(line) == expected
+
+
 def test_differences_below_the_gallerys_own_spacing_do_not_matter(model, gallery, textures):
     noise = np.random.default_rng(6).integers(0, 2, (9, *textures[0].shape), np.uint8)
     steady = [Candidate(np.minimum(textures[0], 254) + part) for part in noise] + [Candidate(textures[1])]
@@ -127,6 +150,23 @@ def test_names_are_never_given_twice(model, gallery, textures):
     assert len(set(again.names)) == len(again)
 
 
+def test_names_go_on_where_all_are_taken_and_a_blank_one_is_as_none(model, gallery, textures):
+    full = replace(gallery, names=tuple(f"enrolled/anger/{number}" for number in range(1, 31)))
+    _, names = enrolled(model, full, textures[:2], name=" ", reserved=["enrolled/anger/32"])
+    assert names == ("enrolled/anger/31", "enrolled/anger/33")
+
+
+def test_a_gallery_of_embeddings_only_keeps_no_faces(model, gallery, textures):
+    extended, names = enrolled(model, replace(gallery, images=None), textures[:2])
+    assert extended.images is None and extended.names[-2:] == names
+
+
+def test_enrolled_faces_are_embedded_as_the_gallery_keeps_them(model, faces, textures):
+    smaller = build_gallery(model, faces, np.arange(30) % 3, CLASSES, [str(i) for i in range(30)], k=3, image_size=32)
+    extended, _ = enrolled(model, smaller, textures[:4])
+    np.testing.assert_allclose(reembed(extended, model).embeddings, extended.embeddings, rtol=1e-3, atol=1e-4)
+
+
 def test_a_gallery_with_images_keeps_the_enrolled_faces_and_follows_with_them(
     gallery, model, textures, write_random_model, tmp_path
 ):
@@ -155,6 +195,11 @@ def test_only_stars_and_question_marks_stand_for_more_than_themselves(gallery):
     names = ("img[12].png", "img1.png", "img2.png", *gallery.names[3:])
     less, removed = remove(replace(gallery, names=names), ["img[12]*"])
     assert removed == 1 and less.names == names[1:]
+
+
+def test_a_class_stays_with_its_last_anchor(gallery):
+    less, _ = remove(gallery, [f"face{i}" for i in range(4, 30, 3)], "happiness")
+    assert less.classes == gallery.classes and less.counts.tolist() == [10, 1, 10]
 
 
 def test_a_class_goes_only_when_that_is_wanted_and_takes_nobody_along(gallery):

@@ -1,6 +1,8 @@
 """A label that does not flicker."""
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -81,7 +83,26 @@ def test_a_face_that_stays_is_never_forgotten():
         assert labels(smoother, [seen("anger")] * 2 + [seen("happiness")]) == ["anger"] * 3
 
 
-def test_a_face_that_left_and_a_swap_of_classes_are_forgotten():
+def test_a_frame_that_is_unknown_adds_nothing_to_the_scores():
+    smoother = FaceSmoother(window=3)
+    labels(smoother, [seen("anger", 0.9), seen("anger", 0.7)])
+    (result,) = smoother.smooth(CLASSES, [1], [seen(UNKNOWN)])
+    assert result.class_scores == pytest.approx([0.8, 0.2])
+
+
+def test_a_lead_by_more_than_the_whole_vote_never_comes():
+    assert set(labels(FaceSmoother(window=2, hysteresis=1.0), [seen("anger")] + [seen("happiness")] * 9)) == {"anger"}
+
+
+def test_another_with_the_same_settings_has_seen_nobody():
+    smoother = FaceSmoother(window=9, hysteresis=0.25)
+    labels(smoother, [seen("anger")] * 9)
+    other = smoother.afresh()
+    assert (other.window, other.hysteresis) == (9, 0.25)
+    assert labels(other, [seen("happiness")]) == ["happiness"]
+
+
+def test_a_face_that_left_is_forgotten():
     smoother = FaceSmoother(window=9)
     labels(smoother, [seen("anger")] * 9)
     for _ in range(PATIENCE - 1):
@@ -90,8 +111,14 @@ def test_a_face_that_left_and_a_swap_of_classes_are_forgotten():
     for _ in range(PATIENCE):
         smoother.smooth(CLASSES, [], [])
     assert labels(smoother, [seen("happiness")]) == ["happiness"]
-    swapped = smoother.smooth(("happiness", "anger"), [1], [seen("anger")])
-    assert swapped[0].label == "happiness"
+
+
+def test_what_other_classes_were_voted_for_is_forgotten():
+    smoother = FaceSmoother(window=9)
+    labels(smoother, [seen("anger")] * 9)
+    fear = replace(seen("happiness"), label="fear")
+    (result,) = smoother.smooth(("anger", "fear"), [1], [fear])
+    assert (result.label, result.class_scores.tolist()) == ("fear", [0, 1])
 
 
 @pytest.mark.parametrize("window, hysteresis", [(0, 0.0), (3, -0.1), (3, 1.5)])
