@@ -82,6 +82,24 @@ def test_a_large_face_over_the_edge_keeps_its_place_in_the_square():
     assert (crop[:, 66:] == 200).all()
 
 
+def test_a_face_larger_than_the_frame_keeps_its_place_in_the_square():
+    frame = np.zeros((200, 200), np.uint8)
+    frame[100:, 100:] = 200
+    crop = crop_square(frame, Box(-60, -20, 400, 400))
+    # 128 pixels are 400 of the frame's: the corner lies at (160, 120) of the square.
+    np.testing.assert_array_equal(crop[[30, 30, 46, 46], [43, 59, 43, 59]], [0, 0, 0, 200])
+
+
+def test_stripes_finer_than_the_crops_pixels_leave_no_pattern():
+    stripes = np.tile(np.array([0, 0, 200, 200], np.uint8), (512, 128))
+    assert (crop_square(stripes, Box(0, 0, 512, 512)) == 100).all()
+
+
+def test_a_crop_without_a_pixel_is_refused():
+    with pytest.raises(ValueError, match="largest side is 0: expected at least 1"):
+        crop_square(plane(20, 20), Box(0, 0, 5, 5), max_side=0)
+
+
 def test_a_crop_outlives_the_frame_that_it_was_cut_from():
     frame = plane(40, 40)
     crop = crop_square(frame, Box(10, 10, 20, 20))
@@ -91,7 +109,7 @@ def test_a_crop_outlives_the_frame_that_it_was_cut_from():
 
 
 @pytest.mark.parametrize("box", [
-    Box(float("nan"), 0, 5, 5), Box(0, 0, float("inf"), 5), Box(0, 0, 0, 5), Box(0, 0, 5, -1),
+    Box(float("nan"), 0, 5, 5), Box(0, 0, float("inf"), 5), Box(0, 0, 0, 5), Box(0, 0, 5, 0), Box(0, 0, 5, -1),
 ])
 def test_a_box_that_is_none_is_refused(box):
     with pytest.raises(ValueError, match="cannot crop"):
@@ -142,6 +160,14 @@ def test_a_picture_is_fitted_whole_into_the_middle_of_black(height, width, to_he
 def test_a_fitted_picture_keeps_its_proportions():
     fitted = fit_on_black(np.full((40, 20), 200, np.uint8), 128, 128)
     assert fitted[:, 32:96].min() == 200 and not fitted[:, :32].any() and not fitted[:, 96:].any()
+    np.testing.assert_array_equal(fit_on_black(np.full((20, 40), 200, np.uint8), 128, 128), fitted.T)
+
+
+def test_a_picture_is_enlarged_smoothly_and_averaged_down():
+    halves = np.array([[60, 60, 180, 180]] * 4, np.uint8)
+    assert len(np.unique(fit_on_black(halves, 8, 8))) > 2
+    stripes = np.tile(np.array([0, 0, 200, 200], np.uint8), (64, 16))
+    assert (fit_on_black(stripes, 16, 16) == 100).all()
 
 
 @pytest.mark.parametrize(("shape", "size"), [((0, 4), (8, 8)), ((4, 4), (0, 8))])

@@ -51,6 +51,8 @@ def test_a_gray_frame_gives_the_crops_that_its_color_gave():
     gray = cv2.cvtColor(FRAME, cv2.COLOR_BGR2GRAY)
     (of_gray,), (of_color,) = FaceFinder(Seeing(LEFT)).find(gray), FaceFinder(Seeing(LEFT)).find(FRAME)
     np.testing.assert_array_equal(of_gray.crop, of_color.crop)
+    (as_rgb,) = FaceFinder(Seeing(LEFT)).find(gray, rgb=True)
+    np.testing.assert_array_equal(as_rgb.crop, of_gray.crop)
 
 
 def test_the_frame_is_left_as_it_was():
@@ -66,6 +68,7 @@ def test_the_frame_is_left_as_it_was():
     ((120, 160), FinderSettings(320), (120, 160), 1.0),
     ((120, 160, 3), FinderSettings(320, upscale=True), (240, 320, 3), 2.0),
     ((1, 4000, 3), FinderSettings(320), (1, 320, 3), 0.08),
+    ((4000, 1), FinderSettings(320), (320, 1), 0.08),
 ])
 def test_the_detector_searches_a_copy_of_the_width_that_is_set(shape, settings, shown, scale):
     detector = Seeing()
@@ -79,6 +82,23 @@ def test_a_frame_small_enough_is_searched_without_a_copy():
     detector, frame = Seeing(), np.zeros((240, 320, 3), np.uint8)
     FaceFinder(detector).find(frame)
     assert detector.shown[0][0] is frame
+
+
+def test_a_smaller_copy_is_averaged_and_a_larger_one_smooth():
+    stripes = np.tile(np.array([0, 0, 200, 200], np.uint8), (640, 160))
+    smaller, larger = Seeing(), Seeing()
+    FaceFinder(smaller, FinderSettings(160)).find(stripes)
+    assert (smaller.shown[0][0] == 100).all(), "stripes that are finer than its pixels leave no pattern"
+    FaceFinder(larger, FinderSettings(1280, upscale=True)).find(stripes)
+    assert len(np.unique(larger.shown[0][0])) > 2
+
+
+def test_what_is_only_detected_is_searched_in_the_frames_own_colours_and_followed_by_nobody():
+    detector = Seeing(LEFT, Box(-60, 200, 100, 100))
+    finder = FaceFinder(detector, FinderSettings(640))
+    assert [found.square for found in finder.detections(FRAME)] == [LEFT]
+    assert detector.shown[0][0] is FRAME
+    assert [face.face_id for face in finder.find(FRAME)] == [1]
 
 
 def test_an_empty_frame_has_no_faces():
@@ -152,6 +172,11 @@ def test_a_bad_frame_does_not_disturb_the_next_good_one():
 def test_settings_without_sense_are_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         FinderSettings(**wrong)
+
+
+@pytest.mark.parametrize("most", [{"detection_width": 32}, {"detection_width": 4096}, {"margin": 0.0}, {"margin": 1.0}])
+def test_the_ends_of_what_may_be_set_belong_to_it(most):
+    assert FaceFinder(Seeing(LEFT), FinderSettings(**most)).find(FRAME)[0].face_id == 1
 
 
 @pytest.mark.skipif(not available_detectors(), reason="no detector is installed")
