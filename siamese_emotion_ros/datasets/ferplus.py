@@ -68,7 +68,7 @@ def soft_labels(votes: np.ndarray, classes: Sequence[str]) -> np.ndarray:
 
 def agreement(votes: np.ndarray) -> np.ndarray:
     """float32 [N]: the most chosen emotion's share of all votes, "unknown" and "NF" among them."""
-    most = votes[:, :len(EIGHT)].max(axis=1, initial=0).astype(np.float32)
+    most = votes[:, :len(EIGHT)].max(axis=1).astype(np.float32)
     total = votes.sum(axis=1, dtype=np.float32)
     shares: np.ndarray = np.divide(most, total, out=np.zeros_like(most), where=total > 0)
     return shares
@@ -80,7 +80,7 @@ def majority(votes: np.ndarray) -> np.ndarray:
     -1 where that is "unknown" or "NF", where two columns share the first place, and where nobody voted.
     """
     winner = votes.argmax(axis=1)
-    alone = (votes == votes.max(axis=1, keepdims=True, initial=0)).sum(axis=1) == 1
+    alone = (votes == votes.max(axis=1, keepdims=True)).sum(axis=1) == 1
     index = np.array([EIGHT.index(name) if name in EIGHT else -1 for name in VOTE_COLUMNS], dtype=np.int64)
     return np.where(alone, index[winner], np.int64(-1))
 

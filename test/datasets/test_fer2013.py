@@ -224,6 +224,14 @@ def test_folders_of_train_and_test_are_read_with_their_split(tmp_path, write_ima
     assert split["test/happy/3.jpg"] == "test"
 
 
+def test_progress_through_folders_counts_images(tmp_path, write_image):
+    for i in range(3):
+        write_image(tmp_path / "train" / "sad" / f"{i}.png", i)
+    calls = []
+    load("fer2013", tmp_path, progress=lambda done, total: calls.append((done, total)))
+    assert calls[-1] == (3, 3)
+
+
 def test_folder_layout_leaves_repeats_out_of_training(tmp_path, write_image):
     write_image(tmp_path / "train" / "angry" / "1.png", 1)
     write_image(tmp_path / "train" / "angry" / "2.png", 2)

@@ -87,6 +87,12 @@ def test_faces_whose_own_label_has_support_among_the_voters(voted, minimum, left
         keep_supported(supported, 2)
 
 
+def test_nobody_supports_a_face_that_nobody_voted_on_and_one_voter_is_all(write_fer, fer_row, write_votes):
+    write_votes([vote_row(), vote_row(anger=1)])
+    for minimum in (0.1, 1.0):
+        assert keep_supported(load("fer2013", write_fer([fer_row(i) for i in range(2)])), minimum).names == ("fer0000001",)
+
+
 def test_a_face_on_which_the_voters_agree_takes_their_label(write_fer, fer_row, write_votes):
     root = write_fer([fer_row(i, 3) for i in range(5)])
     write_votes([vote_row(anger=6, happiness=4), vote_row(anger=5, happiness=5), vote_row(contempt=9, fear=1),
@@ -97,6 +103,21 @@ def test_a_face_on_which_the_voters_agree_takes_their_label(write_fer, fer_row, 
     assert corrected.left_out_counts() == {"the FER+ voters agree on another emotion than these": 1}
     with pytest.raises(DataSetError, match="agreement 6: expected a share"):
         relabel_agreed(corrected, 6)
+
+
+def test_a_face_keeps_its_label_where_too_few_agree_or_most_see_none(write_fer, fer_row, write_votes):
+    root = write_fer([fer_row(i, 3) for i in range(2)])
+    write_votes([vote_row(anger=5, happiness=3, fear=2), vote_row(NF=6, fear=4)])
+    for minimum, expected in ((0.6, ["happiness", "happiness"]), (0.4, ["anger", "happiness"])):
+        kept = relabel_agreed(load("fer2013", root), minimum)
+        assert [kept.classes[label] for label in kept.labels] == expected
+
+
+def test_none_and_all_are_shares_of_the_voters_too(write_fer, fer_row, write_votes):
+    root = write_fer([fer_row(i, 3) for i in range(3)])
+    write_votes([vote_row(happiness=10), vote_row(happiness=9, fear=1), vote_row(NF=10)])
+    assert keep_agreed(load("fer2013", root), 0.0).names == ("fer0000000", "fer0000001", "fer0000002")
+    assert keep_agreed(load("fer2013", root), 1.0).names == ("fer0000000",)
 
 
 def test_faces_where_at_least_seven_of_ten_agree(write_fer, fer_row, write_votes):
@@ -118,6 +139,7 @@ def test_faces_where_at_least_seven_of_ten_agree(write_fer, fer_row, write_votes
     ({"NF": 10}, None, 0.0),
     ({}, None, 0.0),
     ({"contempt": 9}, "contempt", 1.0),
+    ({"fear": 1}, "fear", 1.0),
 ])
 def test_votes_give_a_majority_and_the_share_that_agrees(votes, label, share):
     winner = majority(counts(**votes))
