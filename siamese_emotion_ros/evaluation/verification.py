@@ -89,9 +89,9 @@ def _class_runs(labels: np.ndarray) -> Tuple[np.ndarray, np.ndarray, np.ndarray,
 def _equal_error(false_accept: np.ndarray, false_reject: np.ndarray, distances: np.ndarray) -> Tuple[float, float]:
     """Where the two errors meet, linearly between the last point below and the first at or above the crossing."""
     crossing = int(np.argmax(false_accept >= false_reject))
-    low, high = max(crossing - 1, 0), crossing
+    low, high = crossing - 1, crossing  # the curve starts where all pairs are rejected, which is no crossing
     gap_low, gap_high = (float(false_reject[i] - false_accept[i]) for i in (low, high))
-    part = 0.0 if gap_low == gap_high else gap_low / (gap_low - gap_high)
+    part = gap_low / (gap_low - gap_high)
     rate = false_accept[low] + part * (false_accept[high] - false_accept[low])
     # The curve starts at an infinite score, where nothing is accepted.
     near = distances[high] if not np.isfinite(distances[low]) else distances[low]

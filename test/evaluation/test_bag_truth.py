@@ -12,6 +12,8 @@ from siamese_emotion_ros.evaluation.bag_truth import read_intervals
     ("start,end,label,face_id\n0,1,sad," + "1" * 5000 + "\n", "line 2: face_id is '1{40}': expected a whole number"),
     ("start,end,label,face_id\n0,1,sad,\u00b2\n", "line 2: face_id is .*: expected a whole number"),
     ("start,end,label\n0,1,happy,2\n", "line 2: more values than the first line has columns: is face_id missing"),
+    ("start,end,label,who\n0,1,sad,2\n", "its first line is 'start,end,label,who': expected"),
+    ("start,end,face_id\n0,1,2\n", "its first line is 'start,end,face_id': expected"),
     ("x" * 200000 + "\n", "no CSV .field larger than field limit"),
     ("x" * 100000 + "\n", "its first line is 'x{80}': expected start,end,label"),
 ])

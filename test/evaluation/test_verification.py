@@ -81,6 +81,13 @@ def test_between_two_thresholds_the_equal_error_lies_on_the_line():
     rate, roc = found["equal_error_rate"], found["roc"]
     assert len(roc["false_accept"]) == 4
     assert 1 - np.interp(rate, roc["false_accept"], roc["true_accept"]) == pytest.approx(rate)
+    # The curve's points after its start are for the distances 0, 1 and 2.
+    assert found["equal_error_distance"] == pytest.approx(np.interp(rate, roc["false_accept"][1:], [0, 1, 2]))
+
+
+def test_embeddings_that_are_all_one_tell_nothing_apart():
+    found = verification(np.ones((6, 2), np.float32), np.array([0, 0, 0, 1, 1, 1]), pairs=50)
+    assert (found["equal_error_rate"], found["equal_error_distance"], found["auc"]) == (0.5, 0, 0.5)
 
 
 @pytest.mark.parametrize("labels", [[0, 1, 2], [0, 0, 0]])

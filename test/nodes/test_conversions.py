@@ -131,6 +131,15 @@ def test_a_message_that_cannot_be_read_is_refused_with_the_reason(pictures, spoi
     assert len(str(refusal.value)) < 500
 
 
+@pytest.mark.parametrize("encoding", ["nv12", "nv24"])
+@pytest.mark.parametrize("padding", [0, 8])
+def test_planes_that_are_shorter_than_they_say_are_refused(pictures, encoding, padding, colors, grays):
+    message = pictures.message_of(encoding, pictures.encoded(encoding, colors, grays)[0], padding=padding)
+    message.data = message.data[:-9]
+    with pytest.raises(ImageError, match="bytes of data: 16x12 nv.* takes"):
+        image_from_message(message)
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, -0.1, 3.7])
 def test_floats_that_are_no_grey_values_are_refused(pictures, value, grays):
     floats = grays.astype(np.float32) / 255
@@ -158,6 +167,13 @@ def test_jpeg_with_padding_after_its_end_is_read(colors):
     message = compressed(".jpg", colors)
     expected = image_from_message(message)
     message.data.extend(bytes(100))
+    np.testing.assert_array_equal(image_from_message(message), expected)
+
+
+def test_jpeg_with_fill_bytes_before_a_marker_is_read(colors):
+    message = compressed(".jpg", colors)
+    expected = image_from_message(message)
+    message.data[2:2] = array("B", b"\xff\xff")
     np.testing.assert_array_equal(image_from_message(message), expected)
 
 

@@ -90,9 +90,26 @@ def test_a_gallery_of_another_model_is_refused_naming_both(gallery, tmp_path, wr
         Recognizer(other, gallery)
 
 
-def test_more_neighbors_than_anchors_are_refused(model, gallery):
-    with pytest.raises(ValueError, match="k is 31: expected 1 to 30"):
-        Recognizer(model, gallery, Settings(k=31))
+def test_a_gallery_of_another_dimension_is_refused(model, gallery):
+    with pytest.raises(ValueError, match="embeddings have 15 dimensions, the model's 16: build the gallery"):
+        Recognizer(model, replace(gallery, embeddings=gallery.embeddings[:, 1:]))
+
+
+@pytest.mark.parametrize("k", [0, 31])
+def test_more_neighbors_than_anchors_are_refused_and_none_too(model, gallery, k):
+    with pytest.raises(ValueError, match=f"k is {k}: expected 1 to 30"):
+        Recognizer(model, gallery, Settings(k=k))
+
+
+@pytest.mark.parametrize("threshold", [0.0, -1.0, float("nan")])
+def test_a_threshold_that_is_no_distance_is_refused(threshold):
+    with pytest.raises(ValueError, match="distance_threshold is .*: expected a distance above 0"):
+        Settings(distance_threshold=threshold)
+
+
+def test_a_face_as_far_as_the_threshold_is_known(model):
+    gallery = made_up_gallery(model, [[0.0], [5.0], [9.0]], [0, 1, 2], threshold=2.0)
+    assert Recognizer(model, gallery).recognize_embeddings(at(model, 2.0))[0].label == "anger"
 
 
 def test_a_gallery_with_images_follows_another_model(gallery, faces, tmp_path, write_random_model):
