@@ -152,6 +152,11 @@ def test_unknown_curve_says_what_each_threshold_does(faces):
     assert point["coverage"] == 1
 
 
+def test_unknown_curve_has_evenly_spaced_coverages():
+    points = unknown_curve(answers([0] * 40, [0] * 40, np.arange(1, 41)), points=4)
+    assert [(point["threshold"], point["coverage"]) for point in points] == [(10, 0.25), (20, 0.5), (30, 0.75), (40, 1)]
+
+
 def test_a_face_at_the_threshold_is_known_and_one_beyond_is_not():
     found = answers([0, 0], [0, 0], [2.0, 2.5], threshold=2.0)
     assert found.known.tolist() == [True, False]
