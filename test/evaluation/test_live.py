@@ -16,7 +16,8 @@ LEFT, RIGHT = Box(0, 0, 50, 50), Box(200, 0, 50, 50)
 
 def answer(live, tenth, label, face_id=1, roi=LEFT, classes=("happiness", "sadness"), shares=None, ids=("m", "g")):
     given = shares or {name: float(name == label) for name in classes}
-    live.add_answer(tenth * SECOND // 10, face_id, roi, label, max(given.values()), given, 30_000_000, ids)
+    confidence = 0.0 if label == "unknown" else given[label]
+    live.add_answer(tenth * SECOND // 10, face_id, roi, label, confidence, given, 30_000_000, ids)
 
 
 @pytest.fixture
@@ -120,12 +121,33 @@ def test_an_unknown_is_no_answer_and_counts_as_wrong(live):
     assert (report["top1"], report["unknown_rate"], report["top1_without_threshold"]) == (0.5, 0.5, 1.0)
 
 
-def test_an_unknown_is_calibrated_by_its_best_class(live):
+@pytest.mark.parametrize(("label", "confidence"), [("unknown", 0.8), ("happiness", 0.8), ("sadness", 0.2)])
+def test_an_answer_is_calibrated_by_its_label_and_an_unknown_by_its_best_class(live, label, confidence):
     live.add_label(0, "sad")
     for number in range(10):
-        answer(live, number, "unknown", shares={"happiness": 0.2, "sadness": 0.8})
-    bins = [part for part in live.report()["calibration"]["bins"] if part["n"]]
-    assert [(part["n"], pytest.approx(part["confidence"])) for part in bins] == [(10, 0.8)]
+        answer(live, number, label, shares={"happiness": 0.8, "sadness": 0.2})
+    report = live.report()
+    bins = [part for part in report["calibration"]["bins"] if part["n"]]
+    assert [(part["n"], pytest.approx(part["confidence"])) for part in bins] == [(10, confidence)]
+    assert report["top1_without_threshold"] == (label == "sadness")
+    assert report["unknown_curve"] is None, "thresholds may have changed meanwhile"
+
+
+def test_a_label_that_is_said_once_holds_in_every_round(live):
+    live.add_label(0, "sad")
+    for _ in range(3):
+        for tenth in ROUND:
+            answer(live, tenth, "sadness")
+    report = live.report()
+    assert (report["rounds"], report["n"], report["top1"]) == (3, 9, 1.0)
+
+
+def test_a_pause_begins_no_round(live):
+    live.add_label(0, "sad")
+    for second in (1, 2, 3600, 3601):
+        answer(live, 10 * second, "sadness")
+    report = live.report()
+    assert (report["rounds"], report["n"]) == (1, 4)
 
 
 def test_a_swap_of_the_gallery_is_told_and_new_classes_are_taken_in(live):

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from siamese_emotion_ros.datasets.images import MAX_CROP_SIDE
 from siamese_emotion_ros.evaluation.retrieval import Match, matches_csv, similar_faces, within
 
 
@@ -78,14 +79,19 @@ def test_a_face_is_looked_for_in_large_pictures_only(model, anchor, tmp_path, ma
     scene = np.zeros((48, 200), np.uint8)
     scene[:, 100:148] = face
     cv2.imwrite(str(tmp_path / "scene.png"), scene)
+    cv2.imwrite(str(tmp_path / "largest_crop.png"), np.full((MAX_CROP_SIDE, MAX_CROP_SIDE), 255, np.uint8))
 
     def crop(picture):
         return right_half(picture)[:, :48]
 
     _, matches, _ = similar_faces(model, anchor, tmp_path, "auto", crop)
-    assert [match.distance for match in matches] == pytest.approx([0, 0], abs=1e-3)
+    assert [match.name for match in matches] == ["crop.png", "scene.png", "largest_crop.png"]
+    assert [match.distance for match in matches[:2]] == pytest.approx([0, 0], abs=1e-3)
+    assert matches[2].face.shape == (MAX_CROP_SIDE, MAX_CROP_SIDE), "nothing was cut out of it"
     _, matches, _ = similar_faces(model, anchor, tmp_path, "never", crop)
-    assert {match.name: match.face.shape for match in matches} == {"crop.png": (48, 48), "scene.png": (31, 128)}
+    assert {match.name: match.face.shape for match in matches} == {
+        "crop.png": (48, 48), "scene.png": (31, 128), "largest_crop.png": (128, 128),
+    }
 
 
 def test_pictures_without_a_face_are_reported(model, anchor, tmp_path, make_faces):

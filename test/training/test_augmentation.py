@@ -1,9 +1,10 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
-from siamese_emotion_ros.training.augmentation import Augmentation, compress, generator_for, mix
+from siamese_emotion_ros.training.augmentation import JPEG_LUMINANCE, Augmentation, compress, generator_for, mix
 from siamese_emotion_ros.training.config import AugmentationConfig
 
 EVERYTHING = AugmentationConfig(
@@ -83,6 +84,22 @@ def test_brightness_contrast_and_gamma_change_light_not_shape():
         assert not torch.allclose(changed, original.float(), atol=1)
         brighter = original[:, :, :, 1:] > original[:, :, :, :-1]
         assert (changed[:, :, :, 1:] >= changed[:, :, :, :-1])[brighter].all(), "the order of grey values stays"
+
+
+@pytest.mark.parametrize("change", [{"contrast": 0.5}, {"scale": 0.5}])
+def test_contrast_and_scale_go_as_far_down_as_up(change):
+    steps = torch.arange(33.0).mul(3).add(80).expand(64, 1, 33, 33)
+    changed = augmented(steps, **change)[:, 0, 16]
+    slopes = (changed[:, 17] - changed[:, 15]) / 6
+    assert 0.5 <= slopes.min() < 0.6 and 1.4 < slopes.max() <= 1.5 + 1e-4
+
+
+def test_rotation_turns_by_at_most_its_angle_to_both_sides():
+    grid = torch.arange(33.0) - 16
+    original = (grid[None, :] + 0 * grid[:, None]).mul(3).add(128).expand(64, 1, 33, 33)
+    changed = augmented(original, rotation=30)[:, 0]
+    angles = torch.rad2deg(torch.atan2(changed[:, 17, 16] - changed[:, 15, 16], changed[:, 16, 17] - changed[:, 16, 15]))
+    assert -30 <= angles.min() < -24 and 24 < angles.max() <= 30 + 1e-3
 
 
 def test_noise_has_at_most_the_deviation_asked_for():
@@ -172,6 +189,22 @@ def test_jpeg_leaves_what_a_real_encoder_leaves(quality):
     difference = compress(original, torch.tensor(float(quality)).reshape(1, 1, 1, 1))[0, 0] - expected
     assert difference.abs().mean() < 0.5
     assert difference.abs().max() <= 12, "libjpeg rounds in other places, no more"
+
+
+def test_the_quantisation_is_that_of_an_encoder_of_quality_50():
+    cv2 = pytest.importorskip("cv2")
+    coded = cv2.imencode(".jpg", np.zeros((8, 8), np.uint8), [cv2.IMWRITE_JPEG_QUALITY, 50])[1].tobytes()
+    start = coded.index(b"\xff\xdb\x00\x43\x00") + 5
+    # In zigzag: by diagonals, every other one from below.
+    places = sorted(np.ndindex(8, 8), key=lambda place: (sum(place), place[sum(place) % 2 == 0]))
+    table = dict(zip(places, coded[start : start + 64]))
+    assert tuple(table[place] for place in np.ndindex(8, 8)) == JPEG_LUMINANCE
+
+
+def test_the_asked_share_of_faces_is_compressed():
+    original = faces(200)
+    changed = (augmented(original, jpeg=0.5) != original).flatten(1).any(dim=1).float().mean()
+    assert 0.35 < changed < 0.65
 
 
 def test_jpeg_takes_sides_that_are_no_whole_blocks():
