@@ -88,9 +88,10 @@ def test_faces_whose_own_label_has_support_among_the_voters(voted, minimum, left
 
 
 def test_nobody_supports_a_face_that_nobody_voted_on_and_one_voter_is_all(write_fer, fer_row, write_votes):
+    root = write_fer([fer_row(i) for i in range(2)])
     write_votes([vote_row(), vote_row(anger=1)])
     for minimum in (0.1, 1.0):
-        assert keep_supported(load("fer2013", write_fer([fer_row(i) for i in range(2)])), minimum).names == ("fer0000001",)
+        assert keep_supported(load("fer2013", root), minimum).names == ("fer0000001",)
 
 
 def test_a_face_on_which_the_voters_agree_takes_their_label(write_fer, fer_row, write_votes):

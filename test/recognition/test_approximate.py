@@ -2,13 +2,16 @@
 from __future__ import annotations
 
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from siamese_emotion_ros.recognition import approximate
 from siamese_emotion_ros.recognition.approximate import ApproximateAnchors, anchors_for, measured_recall
+from siamese_emotion_ros.recognition.gallery import Gallery
 from siamese_emotion_ros.recognition.neighbors import NearestAnchors
+from siamese_emotion_ros.recognition.recognizer import Recognizer, Settings
 
 
 def clustered(count, seed):
@@ -81,6 +84,10 @@ def test_the_recall_is_the_share_of_the_other_anchors_that_are_found(anchors, mo
     own = np.mean([len(set(one) & set(other)) - (row in other) for row, one, other in zip(sample, wanted, found)]) / 10
     assert recall < 1 and recall == pytest.approx(own, abs=0.06)
     assert measured_recall(whole, embeddings[:1], labels[:1], 3, 10) == 1
+    names = tuple(map(str, range(len(labels))))
+    gallery = Gallery(embeddings, labels, ("anger", "fear", "neutral"), names, "model", k=10)
+    model = SimpleNamespace(fingerprint="model", embedding_dim=16)
+    assert Recognizer(model, gallery, Settings(search=search)).recall == pytest.approx(recall, abs=0.06)
 
 
 def test_a_search_that_cannot_be_is_refused(anchors, monkeypatch):

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from siamese_emotion_ros.recognition.calibration import carried_threshold
-from siamese_emotion_ros.recognition.condensation import METHODS, clear_to_head, condense, draw, shares
+from siamese_emotion_ros.recognition.condensation import METHODS, clear_by, clear_to_head, condense, draw, shares
 from siamese_emotion_ros.recognition.gallery import Gallery
 from siamese_emotion_ros.recognition.leave_one_out import decided_by_others
 from siamese_emotion_ros.recognition.neighbors import NearestAnchors
@@ -72,6 +72,9 @@ def test_every_method_keeps_every_class_within_its_share(method, seed, anchors, 
     assert (condensed.counts >= 1).all()
     assert condensed.counts.sum() <= anchors + 3
     assert condensed.k == min(5, len(condensed))
+    assert len(set(condensed.names)) == len(condensed), "no anchor is taken twice"
+    every = condense(gallery, anchors, method, seed, balance, clear=np.ones(43, bool))
+    assert (every.counts <= shares(gallery.counts, anchors, balance)).all()
     if method not in ("kmeans", "edited"):
         rows = [gallery.names.index(name) for name in condensed.names]
         np.testing.assert_array_equal(condensed.embeddings, gallery.embeddings[rows])
@@ -87,6 +90,29 @@ def test_herding_keeps_the_mean_better_than_most_choices():
 
     errors = sorted(off(rows) for rows in combinations(range(10), 4))
     assert off([int(name[6:]) for name in herded.names]) <= errors[len(errors) // 10]
+
+
+def test_herding_takes_one_by_one_what_brings_the_mean_nearest():
+    points = np.random.default_rng(1).normal(size=(12, 3))
+    chosen = []
+    for _ in range(5):
+        rest = [row for row in range(12) if row not in chosen]
+        chosen.append(min(
+            rest, key=lambda row: np.linalg.norm(points[[*chosen, row]].mean(axis=0) - points.mean(axis=0))
+        ))
+        assert condense(gallery_of(points, [0] * 12), len(chosen), "herding").names == tuple(
+            f"anchor{row}" for row in sorted(chosen)
+        )
+
+
+def test_a_method_and_a_judge_that_do_not_exist_are_refused():
+    gallery = gallery_of([[3, 1], [1, 3], [3, 1], [1, 3]], [0, 0, 1, 1])
+    with pytest.raises(ValueError, match="unknown condensation method 'best': expected one of random, herding"):
+        condense(gallery, 2, "best")
+    with pytest.raises(ValueError, match="unknown judge 'me' of clear anchors: expected one of neighbors, head"):
+        clear_by("me", gallery, Head())
+    assert clear_by("head", gallery, Head()).tolist() == [True, False, False, True]
+    assert clear_by("neighbors", gallery, Head()).tolist() == [False] * 4
 
 
 def test_the_first_that_herding_takes_is_nearest_to_the_mean():
@@ -183,6 +209,21 @@ def test_there_is_no_threshold_to_carry_without_one():
     gallery = gallery_of([[0], [1]], [0, 1])
     with pytest.raises(ValueError, match="no threshold"):
         carried_threshold(gallery, gallery.select)
+
+
+def test_there_is_nothing_to_measure_a_threshold_on_without_a_second_anchor():
+    gallery = gallery_of([[0], [1]], [0, 1], threshold=1.0)
+    with pytest.raises(ValueError, match="no emotion has more than one anchor"):
+        carried_threshold(gallery, gallery.select)
+
+
+def test_a_threshold_that_knows_nobody_becomes_the_least_distance():
+    points = np.arange(40.0) ** 2
+    gallery, others = gallery_of(points[:, None], [0] * 40, threshold=1e-3), []
+    carried = carried_threshold(gallery, lambda rows: others.extend(rows) or gallery.select(rows))
+    held = np.setdiff1d(np.arange(40), others)
+    assert len(held) == 3
+    assert carried == np.abs(points[held][:, None] - points[others]).min(axis=1).min()
 
 
 @pytest.mark.parametrize("seed", range(5))

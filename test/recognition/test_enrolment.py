@@ -81,7 +81,9 @@ def test_copies_of_one_picture_are_all_taken(model, textures):
     assert len(choose(model, [Candidate(textures[0])] * 4).kept) == 4
 
 
-@pytest.mark.parametrize("shape, refused", [((MIN_SIDE, MIN_SIDE), 0), ((60, MIN_SIDE - 1), 1), ((MIN_SIDE - 1, 60), 1)])
+@pytest.mark.parametrize(
+    "shape, refused", [((MIN_SIDE, MIN_SIDE), 0), ((60, MIN_SIDE - 1), 1), ((MIN_SIDE - 1, 60), 1)]
+)
 def test_the_shorter_side_says_whether_a_face_is_too_small(model, shape, refused):
     face = np.random.default_rng(1).integers(0, 256, shape, np.uint8)
     assert choose(model, [Candidate(face)]).refused.get("too small", 0) == refused

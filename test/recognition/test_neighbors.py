@@ -116,6 +116,15 @@ def test_neighbours_are_told_apart_where_their_ranks_are_not(seed, far, k):
     np.testing.assert_allclose(np.take_along_axis(measured, indices, axis=1), nearest, rtol=1e-5)
 
 
+def test_far_from_the_origin_both_searches_keep_the_digits(search):
+    random = np.random.default_rng(0)
+    anchors = (1e4 + random.normal(size=(200, 4))).astype(np.float32)
+    distances, indices, _ = NearestAnchors(anchors, np.arange(200) % 3, 3).query(anchors[:9], 5)
+    measured = np.linalg.norm(anchors[:9, None].astype(np.float64) - anchors[None], axis=2)
+    np.testing.assert_allclose(distances, np.sort(measured, axis=1)[:, :5], rtol=1e-5)
+    np.testing.assert_array_equal(indices[:, 0], np.arange(9))
+
+
 def test_more_distances_than_are_kept_at_once_change_nothing(monkeypatch, search):
     random = np.random.default_rng(0)
     labels = random.integers(0, 4, 3000)
@@ -189,6 +198,13 @@ def test_the_embeddings_of_a_gallery_begin_on_a_cache_line():
         assert embeddings.ctypes.data % CACHE_LINE == 0
 
 
+@pytest.mark.parametrize("largest", [1e16, -1e16])
+def test_embeddings_between_which_distances_overflow_are_refused(largest):
+    embeddings = np.array([[0, 1], [largest, 0]], np.float32)
+    with pytest.raises(ValueError, match="an embedding holds 1e.16: expected at most 1e.15"):
+        Gallery(embeddings, np.zeros(2, np.int64), ("fear",), ("a", "b"), "model", k=1)
+
+
 def test_a_class_without_an_anchor_is_infinitely_far(search):
     nearest = NearestAnchors(np.eye(3, dtype=np.float32), np.array([0, 0, 2]), 3)
     assert nearest.query(np.eye(3, dtype=np.float32)[:1], 1)[2].tolist() == [[0.0, np.inf, pytest.approx(2**0.5)]]
@@ -197,6 +213,8 @@ def test_a_class_without_an_anchor_is_infinitely_far(search):
 def test_labels_that_no_class_has_are_refused():
     with pytest.raises(ValueError, match="labels go from 0 to 2: expected 0 to 1"):
         NearestAnchors(np.eye(3, dtype=np.float32), np.arange(3), 2)
+    with pytest.raises(ValueError, match="labels go from -1 to 1: expected 0 to 1"):
+        NearestAnchors(np.eye(3, dtype=np.float32), np.arange(3) - 1, 2)
 
 
 def arrays(**changes):

@@ -98,7 +98,8 @@ def test_rotation_turns_by_at_most_its_angle_to_both_sides():
     grid = torch.arange(33.0) - 16
     original = (grid[None, :] + 0 * grid[:, None]).mul(3).add(128).expand(64, 1, 33, 33)
     changed = augmented(original, rotation=30)[:, 0]
-    angles = torch.rad2deg(torch.atan2(changed[:, 17, 16] - changed[:, 15, 16], changed[:, 16, 17] - changed[:, 16, 15]))
+    down, across = changed[:, 17, 16] - changed[:, 15, 16], changed[:, 16, 17] - changed[:, 16, 15]
+    angles = torch.rad2deg(torch.atan2(down, across))
     assert -30 <= angles.min() < -24 and 24 < angles.max() <= 30 + 1e-3
 
 

@@ -17,7 +17,7 @@ def draws(sampler: BatchSampler, epochs: int = 1) -> np.ndarray:
 def test_power_0_shows_every_face_once_an_epoch():
     sampler = BatchSampler(LABELS, SamplingConfig(batch_size=20), seed=1)
     batches = sampler.epoch(0)
-    assert batches.shape == (5, 20)
+    assert batches.shape == (5, 20) and sampler.rows_per_tuple == 1
     assert sorted(batches.ravel()) == list(range(100))
 
 
@@ -101,6 +101,10 @@ def test_anchors_of_tuples_follow_the_class_shares(power, expected):
     config = SamplingConfig(scheme="triplets", batch_size=30, power=power, steps_per_epoch=30)
     anchors = BatchSampler(LABELS, config, seed=1).epoch(0).reshape(-1, 3)[:, 0]
     assert np.bincount(LABELS[anchors]) / 300 == pytest.approx(np.array(expected) / sum(expected), abs=1 / 300)
+
+
+def test_two_faces_of_each_class_are_enough():
+    assert BatchSampler(np.array([0, 1, 1, 0]), SamplingConfig(batch_size=4), seed=1).epoch(0).shape == (1, 4)
 
 
 def test_too_few_faces_are_refused_with_what_to_do():
