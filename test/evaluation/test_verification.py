@@ -81,8 +81,11 @@ def test_between_two_thresholds_the_equal_error_lies_on_the_line():
     rate, roc = found["equal_error_rate"], found["roc"]
     assert len(roc["false_accept"]) == 4
     assert 1 - np.interp(rate, roc["false_accept"], roc["true_accept"]) == pytest.approx(rate)
-    # The curve's points after its start are for the distances 0, 1 and 2.
-    assert found["equal_error_distance"] == pytest.approx(np.interp(rate, roc["false_accept"][1:], [0, 1, 2]))
+    # The curve's points after its start are for the distances 0 to 5.
+    found = verification(random.integers(0, 6, (60, 1)).astype(np.float32), random.integers(0, 3, 60), pairs=5000)
+    rate, roc = found["equal_error_rate"], found["roc"]
+    assert len(roc["false_accept"]) == 7 and 1 < found["equal_error_distance"] < 2
+    assert found["equal_error_distance"] == pytest.approx(np.interp(rate, roc["false_accept"][1:], range(6)))
 
 
 def test_embeddings_that_are_all_one_tell_nothing_apart():
