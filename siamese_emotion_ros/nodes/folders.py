@@ -10,7 +10,12 @@ def place_of(name: Union[str, Path]) -> Path:
     try:
         return Path(name).expanduser().resolve()
     except (OSError, RuntimeError, ValueError) as error:
-        raise ValueError(f"{str(name)[:200]!r} is not a usable path ({error})") from error
+        raise ValueError(f"{str(name)[:200]!r} is not a usable path ({why_unusable(error)})") from error
+
+
+def why_unusable(error: Exception) -> str:
+    """Why a path cannot be used, without the path, which may be of any length and is quoted beside it."""
+    return getattr(error, "strerror", None) or str(error)[:200]
 
 
 def lies_in(place: Path, folders: Iterable[str]) -> bool:

@@ -17,6 +17,9 @@ Value = Union[bool, int, float, str, List[str]]
 #: When a parameter may change: at any time; only while the node is unconfigured; or never after the start.
 ANY_TIME, UNCONFIGURED, START = "any time", "unconfigured", "start"
 
+#: Longer values are not quoted whole where they are refused [characters].
+QUOTED = 200
+
 _TYPES: Dict[type, Tuple[Parameter.Type, str]] = {
     bool: (Parameter.Type.BOOL, "true or false"),
     int: (Parameter.Type.INTEGER, "a whole number"),
@@ -70,14 +73,14 @@ class Spec:
         if kind is list and value is not None and not isinstance(value, (str, bytes)):
             value = list(value) if hasattr(value, "__iter__") else value
         if type(value) is not kind or (kind is list and not all(isinstance(item, str) for item in value)):
-            raise ParameterRefused(f"{self.name} is {value!r}: expected {_TYPES[kind][1]}{self._limits()}")
+            raise ParameterRefused(f"{self.name} is {_shortened(value)}: expected {_TYPES[kind][1]}{self._limits()}")
         outside = kind in (int, float) and (
             math.isnan(value)
             or (self.low is not None and value < self.low)
             or (self.high is not None and value > self.high)
         )
         if outside or (self.choices and value not in self.choices):
-            raise ParameterRefused(f"{self.name} is {value!r}: expected {_TYPES[kind][1]}{self._limits()}")
+            raise ParameterRefused(f"{self.name} is {_shortened(value)}: expected {_TYPES[kind][1]}{self._limits()}")
         if self.check is not None:
             try:
                 self.check(value)
@@ -225,6 +228,12 @@ class Change(NamedTuple):
 
     settings: Any
     names: frozenset
+
+
+def _shortened(value: Any) -> str:
+    """A value as a refusal quotes it: the reason stays on /diagnostics, once a second, until the next one."""
+    text = repr(value)
+    return text if len(text) <= QUOTED else f"{text[:QUOTED]}… ({len(text)} characters)"
 
 
 def _literal(value: Value) -> str:

@@ -6,7 +6,7 @@ from typing import AbstractSet, Any, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
-from siamese_emotion_ros.nodes.folders import lies_in, place_of
+from siamese_emotion_ros.nodes.folders import lies_in, place_of, why_unusable
 from siamese_emotion_ros.recognition.artifacts import ArtifactError, read_gallery
 from siamese_emotion_ros.recognition.gallery import Gallery, reembed
 from siamese_emotion_ros.recognition.model import EmbeddingModel
@@ -144,7 +144,9 @@ def resolve_artifact(parameter: str, name: str, folders: Sequence[str]) -> Path:
             elif file.is_file():
                 return file
     except (OSError, RuntimeError, ValueError) as error:  # a name too long, a loop of links, a null byte
-        raise ArtifactError(f"{parameter} is {name[:200]!r}, which is not a usable path ({error})") from error
+        raise ArtifactError(
+            f"{parameter} is {name[:200]!r}, which is not a usable path ({why_unusable(error)})"
+        ) from error
     if outside is not None:
         raise ArtifactError(
             f"{parameter} is {name!r}, that is {outside}, outside artifact_dirs ({', '.join(folders)}): "

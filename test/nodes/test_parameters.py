@@ -47,6 +47,17 @@ def test_other_values_are_refused_with_name_value_and_what_was_expected(name, va
     assert str(refusal.value).startswith(f"{name} is {value!r}")
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [("kind", "x" * 100_000), ("count", "x" * 100_000), ("folders", [1] * 100_000)],
+    ids=["choice", "text", "list"],
+)
+def test_a_refusal_quotes_the_beginning_of_a_long_value_and_says_what_was_expected(name, value):
+    with pytest.raises(ParameterRefused) as refusal:
+        TABLE.settings({name: value})
+    assert str(refusal.value).startswith(f"{name} is {repr(value)[:100]}")
+    assert "expected" in str(refusal.value) and len(str(refusal.value)) < 500
+
+
 def test_a_whole_number_will_do_for_a_float():
     settings = TABLE.settings({"far": 25})
     assert settings.far == 25.0 and isinstance(settings.far, float)
