@@ -11,7 +11,7 @@ import numpy as np
 from siamese_emotion_ros.faces.image_messages import image_from_message
 from siamese_emotion_ros.nodes.collection import CropCollector
 from siamese_emotion_ros.nodes.executors import FrameWaitersGroup
-from siamese_emotion_ros.nodes.folders import place_of
+from siamese_emotion_ros.nodes.folders import place_of, why_unusable
 from siamese_emotion_ros.nodes.lifecycle import REFUSALS
 from siamese_emotion_ros.nodes.snapshots import Snapshot, build_snapshot
 from siamese_emotion_ros.recognition.artifacts import read_gallery, write_gallery
@@ -141,7 +141,13 @@ class EnrolmentServices:
     def _save_gallery(self, request: Any, response: Any) -> str:
         gallery = self._node.snapshot().recognizer.gallery
         path = _file_to_write(self._node.settings.gallery_dir, request.name, request.overwrite)
-        response.gallery_id = write_gallery(path, gallery)
+        try:
+            response.gallery_id = write_gallery(path, gallery)
+        except OSError as error:  # a full or read-only disk: its own words name no file, or one that nobody asked for
+            raise ValueError(
+                f"{path} cannot be written ({why_unusable(error)}), and the gallery in use is as it was: make room "
+                "and save again, or start the node with a gallery_dir that can be written to"
+            ) from error
         response.path = str(path)
         self._node.mark_saved(gallery)
         return f"{len(gallery)} anchors written; to start with them: gallery_path {path.name}"

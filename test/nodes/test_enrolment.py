@@ -1,4 +1,5 @@
 """The gallery changed by services while frames flow: anchors in, out, saved and back, and a person's own neutral."""
+import errno
 import os
 import signal
 import subprocess
@@ -324,6 +325,28 @@ def test_a_model_is_never_replaced_by_a_gallery(graph, enrolling, artifacts):
     intact = model.read_bytes() == before
     model.write_bytes(before)  # other tests read it, too
     assert intact and not answer.success and "only a gallery is replaced" in answer.message
+
+
+def full_disk(path, gallery):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize(("write", "why"), [(full_disk, "No space left"), (write_gallery, "File exists")])
+def test_a_place_that_cannot_be_written_to_is_named_and_nothing_enrolled_is_lost(
+    graph, enrolling, faces, tmp_path, monkeypatch, write, why
+):
+    folder = tmp_path / "saved"
+    if write is write_gallery:
+        folder.write_text("a file where the folder should be")
+    monkeypatch.setattr(enrolment, "write_gallery", write)
+    enrolling()
+    images = [image_message(faces.of(1).header, face) for face in steady(3)]
+    assert ask(graph, "add_anchors", label="neutral", images=images).success
+    before = ask(graph, "describe_gallery")
+    answer = ask(graph, "save_gallery", name="kitchen")
+    assert not answer.success and why in answer.message and "gallery_dir" in answer.message
+    assert str(folder / "kitchen.gallery.safetensors") in answer.message
+    assert ask(graph, "describe_gallery") == before and before.changed
 
 
 def test_what_is_enrolled_and_not_saved_goes_with_a_new_gallery_and_the_log_says_so(graph, log, enrolling, faces):
