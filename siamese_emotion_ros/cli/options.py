@@ -6,6 +6,14 @@ import typer
 #: numpy's RandomState and scikit-learn take no larger one.
 LARGEST_SEED = 2**32 - 1
 
+
+def checked_seed(seed: int) -> int:
+    """The seed, by typer's `callback`: as a range, with `max`, it would take a third of the width of `--help`."""
+    if seed > LARGEST_SEED:
+        raise typer.BadParameter(f"{seed} is not in the range 0<=x<={LARGEST_SEED}.")
+    return seed
+
+
 MODEL = typer.Option(None, help="Model file. Default: the shipped one.")
 K = typer.Option(None, help="Neighbours that vote. Default: the gallery's.")
 THRESHOLD = typer.Option(None, help="Distance beyond which a face is unknown; inf = never. Default: the gallery's.")

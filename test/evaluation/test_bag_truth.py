@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from siamese_emotion_ros.bags.reading import BagError
-from siamese_emotion_ros.evaluation.bag_truth import Interval, Intervals, Recorded, Spoken, read_intervals
+from siamese_emotion_ros.evaluation.bag_truth import Interval, Intervals, LabelChanges, LabelledBoxes, read_intervals
 from siamese_emotion_ros.faces.geometry import Box
 
 SECOND = 1_000_000_000
@@ -69,7 +69,7 @@ def test_what_is_said_of_one_face_goes_before_what_is_said_of_all():
 
 
 def test_a_spoken_label_holds_for_everybody_until_the_next():
-    truth = Spoken([(5, "sad"), (1, "happy"), (8, ""), (9, "bored"), (10, "unknown"), (12, "bored")])
+    truth = LabelChanges([(5, "sad"), (1, "happy"), (8, ""), (9, "bored"), (10, "unknown"), (12, "bored")])
     assert [truth.label(stamp, None) for stamp in (0, 1, 4, 5, 8, 9)] == [
         None, "happiness", "happiness", "sadness", None, None,
     ]
@@ -77,7 +77,8 @@ def test_a_spoken_label_holds_for_everybody_until_the_next():
 
 
 def test_a_recorded_face_is_the_one_that_shares_most_of_its_box():
-    truth = Recorded([(7, Box(0, 0, 10, 10), "happy"), (7, Box(4, 0, 10, 10), "sad"), (8, Box(0, 0, 10, 10), "fear")])
+    left, right = Box(0, 0, 10, 10), Box(4, 0, 10, 10)
+    truth = LabelledBoxes([(7, left, "happy"), (7, right, "sad"), (8, left, "fear")])
     for left, expected in ((0, "happiness"), (1, "happiness"), (3, "sadness"), (9, None)):
         assert truth.label(7, SimpleNamespace(roi=(left, 0, 10, 10))) == expected
     assert truth.label(9, SimpleNamespace(roi=(0, 0, 10, 10))) is None
