@@ -37,7 +37,8 @@ test: python3  ## Build, then run all tests and linters
 	@scripts/build
 	@$(in_environment) \
 	  rm -rf build/siamese_emotion_ros/test_results; \
-	  colcon test --event-handlers console_direct+ --return-code-on-test-failure && status=0 || status=$$?; \
+	  colcon test --event-handlers console_direct+ --return-code-on-test-failure --ctest-args -j "$$(nproc)" \
+	    && status=0 || status=$$?; \
 	  colcon test-result --test-result-base build/siamese_emotion_ros/test_results --verbose && exit $$status
 
 .PHONY: test-jazzy

@@ -77,8 +77,8 @@ def test_a_spoken_label_holds_for_everybody_until_the_next():
 
 
 def test_a_recorded_face_is_the_one_that_shares_most_of_its_box():
-    left, right = Box(0, 0, 10, 10), Box(4, 0, 10, 10)
-    truth = LabelledBoxes([(7, left, "happy"), (7, right, "sad"), (8, left, "fear")])
+    one, other = Box(0, 0, 10, 10), Box(4, 0, 10, 10)
+    truth = LabelledBoxes([(7, one, "happy"), (7, other, "sad"), (8, one, "fear")])
     for left, expected in ((0, "happiness"), (1, "happiness"), (3, "sadness"), (9, None)):
         assert truth.label(7, SimpleNamespace(roi=(left, 0, 10, 10))) == expected
     assert truth.label(9, SimpleNamespace(roi=(0, 0, 10, 10))) is None
