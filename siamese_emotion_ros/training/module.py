@@ -189,8 +189,9 @@ class SiameseModule(pl.LightningModule):
         scores = neighbor_scores(anchors, anchor_labels, queries, query_labels, self.config.validation.k, n_classes)
         self.scores = self.trainer.strategy.broadcast(scores)
         self._probed = {True: [], False: []}
-        figures = {f"val_{name}": value for name, value in self.scores.items()}
-        self.log_dict(figures, prog_bar=True, rank_zero_only=True)
+        for name, value in self.scores.items():
+            # The bar has room for one of them; the line after the epoch has them all.
+            self.log(f"val_{name}", value, prog_bar=name == "top1", rank_zero_only=True)
 
     def configure_optimizers(self) -> Any:
         """The optimiser, and its learning rate over the steps of the whole run."""
