@@ -8,7 +8,7 @@ import numpy as np
 
 from ..recognition.plain_text import spelled_out
 from .face_set import DataSetError, FaceSet, Progress, Skipped
-from .images import ImageError
+from .images import EXTENSIONS, ImageError
 
 
 class FaceRecord(NamedTuple):
@@ -48,7 +48,7 @@ def read_records(
         if progress is not None:
             progress(done, len(records))
     if not kept:
-        found = "no image was found"
+        found = f"no image was found ({', '.join(sorted(EXTENSIONS))})"
         if lost:
             found = f"none of {len(lost)} files can be used; the first: {lost[0].name}: {lost[0].reason}"
         raise DataSetError(f"{root}: {found}. Check that this is the folder that was unpacked")

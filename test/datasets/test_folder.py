@@ -63,7 +63,8 @@ def test_a_folder_without_a_readable_image_is_refused(content, tmp_path):
     (tmp_path / "happy").mkdir()
     if content is not None:
         (tmp_path / "happy" / "1.png").write_bytes(content)
-    with pytest.raises(DataSetError, match="no image was found" if content is None else "none of 1 files"):
+    found = "none of 1 files" if content is not None else r"no image was found \(\.bmp, .*\.webp\)"
+    with pytest.raises(DataSetError, match=found):
         load("folder", tmp_path)
 
 
