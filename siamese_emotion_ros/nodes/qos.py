@@ -31,3 +31,8 @@ def latched_qos() -> QoSProfile:
 def emotion_qos() -> QoSProfile:
     """For `emotion`: reliable, and deep enough for a crowd, as an image's answers come in a burst, a message a face."""
     return result_qos(depth=CROWD)
+
+
+def service_qos() -> QoSProfile:
+    """For services: reliable, and as deep as those of parameters; by default the eleventh of many at once is lost."""
+    return result_qos(depth=1000)
