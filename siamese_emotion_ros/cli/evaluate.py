@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, List, Optional, Tuple
 import typer
 
 from siamese_emotion_ros.cli.errors import reported
-from siamese_emotion_ros.cli.options import DEVICE, SHARED_CLASSES, THRESHOLD, K, checked_seed
+from siamese_emotion_ros.cli.options import DEVICE, SHARED_CLASSES, THRESHOLD, K, seed_option
 from siamese_emotion_ros.cli.source import Source, named, options_of, source
 from siamese_emotion_ros.shipped import default_gallery, default_model
 
@@ -51,7 +51,7 @@ def evaluate(
     personal_faces: Optional[int] = typer.Option(
         None, min=1, help="How many neutral faces of each person --personal learns from (5); these are not evaluated."
     ),
-    seed: int = typer.Option(0, min=0, callback=checked_seed, help="Seed of splits, intervals, pairs and the map."),
+    seed: int = seed_option("Seed of splits, intervals, pairs and the map."),
     device: str = DEVICE,
     json_file: Optional[Path] = typer.Option(None, "--json", help="Write every figure to this file."),
     html_file: Optional[Path] = typer.Option(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, List, Optional, Tuple
 import typer
 
 from siamese_emotion_ros.cli.errors import reported
-from siamese_emotion_ros.cli.options import DEVICE, MODEL, THRESHOLD, K, checked_seed
+from siamese_emotion_ros.cli.options import DEVICE, MODEL, THRESHOLD, K, seed_option
 from siamese_emotion_ros.cli.output import plain_console, refuse_unwritable
 from siamese_emotion_ros.shipped import default_gallery, default_model
 
@@ -38,7 +38,7 @@ def evaluate_bag(
     detection_width: int = typer.Option(
         320, help="Longer side, in pixels, of the scaled copy of the image in which faces are detected."
     ),
-    seed: int = typer.Option(0, min=0, callback=checked_seed, help="Seed of intervals, pairs and the map."),
+    seed: int = seed_option("Seed of intervals, pairs and the map."),
     device: str = DEVICE,
     json: Optional[Path] = typer.Option(None, help="Write every figure to this file."),
     html: Optional[Path] = typer.Option(

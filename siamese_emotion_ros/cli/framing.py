@@ -8,7 +8,7 @@ import typer
 
 from siamese_emotion_ros.cli.errors import reported
 from siamese_emotion_ros.cli.lists import numbers
-from siamese_emotion_ros.cli.options import DEVICE, checked_seed
+from siamese_emotion_ros.cli.options import DEVICE, seed_option
 from siamese_emotion_ros.cli.source import source
 
 
@@ -29,7 +29,7 @@ def framing(
         "0,0.03,0.06,0.1,0.2,0.3", help="Margins to try, as shares of the square's side, comma-separated."
     ),
     detector_model: Optional[Path] = typer.Option(None, help="YuNet's .onnx file, to try that detector too."),
-    seed: int = typer.Option(0, min=0, callback=checked_seed, help="Seed of the draw and the scenes."),
+    seed: int = seed_option("Seed of the draw and the scenes."),
     device: str = DEVICE,
     csv: Optional[Path] = typer.Option(None, help="Write the table to this file."),
 ) -> None:

@@ -1,18 +1,9 @@
 """Options that several commands take in the same words."""
 from __future__ import annotations
 
+from typing import Any
+
 import typer
-
-#: numpy's RandomState and scikit-learn take no larger one.
-LARGEST_SEED = 2**32 - 1
-
-
-def checked_seed(seed: int) -> int:
-    """The seed, by typer's `callback`: as a range, with `max`, it would take a third of the width of `--help`."""
-    if seed > LARGEST_SEED:
-        raise typer.BadParameter(f"{seed} is not in the range 0<=x<={LARGEST_SEED}.")
-    return seed
-
 
 MODEL = typer.Option(None, help="Model file. Default: the shipped one.")
 K = typer.Option(None, help="Neighbours that vote. Default: the gallery's.")
@@ -46,3 +37,21 @@ OVERRIDES = typer.Argument(
     None, metavar="[SECTION.KEY=VALUE]...", help="Changes to the configuration, such as trainer.epochs=10."
 )
 DATA_ROOT = typer.Option(None, help="Your copy of the data set (sets data.root).")
+
+
+#: numpy's RandomState and scikit-learn take no larger one.
+LARGEST_SEED = 2**32 - 1
+
+
+def seed_option(meaning: str) -> Any:
+    """An option that is a seed, 0 by default; `meaning` is its help.
+
+    A range with `max` would take a third of the width of `--help`.
+    """
+
+    def checked(seed: int) -> int:
+        if seed > LARGEST_SEED:
+            raise typer.BadParameter(f"{seed} is not in the range 0<=x<={LARGEST_SEED}.")
+        return seed
+
+    return typer.Option(0, min=0, callback=checked, help=meaning)

@@ -7,7 +7,7 @@ from typing import List, Optional
 import typer
 
 from siamese_emotion_ros.cli.errors import reported
-from siamese_emotion_ros.cli.options import FORCE, LABELLED_FACES, LABELLED_FACES_ROOT, LOADER_OPTIONS, checked_seed
+from siamese_emotion_ros.cli.options import FORCE, LABELLED_FACES, LABELLED_FACES_ROOT, LOADER_OPTIONS, seed_option
 from siamese_emotion_ros.cli.source import options_of
 
 
@@ -25,7 +25,7 @@ def quantize(
     count: int = typer.Option(
         256, "--faces", min=1, max=4096, help="How many faces the quantization steps are chosen on."
     ),
-    seed: int = typer.Option(0, min=0, callback=checked_seed, help="Seed of the split and of the choice of faces."),
+    seed: int = seed_option("Seed of the split and of the choice of faces."),
     option: Optional[List[str]] = LOADER_OPTIONS,
     force: bool = FORCE,
 ) -> None:

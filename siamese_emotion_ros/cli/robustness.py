@@ -7,7 +7,7 @@ from typing import List, Optional
 import typer
 
 from siamese_emotion_ros.cli.errors import reported
-from siamese_emotion_ros.cli.options import DEVICE, LOADER_OPTIONS, checked_seed
+from siamese_emotion_ros.cli.options import DEVICE, LOADER_OPTIONS, seed_option
 from siamese_emotion_ros.cli.source import source
 
 
@@ -19,7 +19,7 @@ def robustness(
     option: Optional[List[str]] = LOADER_OPTIONS,
     model: Path = typer.Option(..., help="Model file."),
     gallery: Path = typer.Option(..., help="Gallery file."),
-    seed: int = typer.Option(0, min=0, callback=checked_seed, help="Seed of the corruptions' random parts."),
+    seed: int = seed_option("Seed of the corruptions' random parts."),
     device: str = DEVICE,
     csv: Optional[Path] = typer.Option(None, help="Write the table to this file."),
     plot: Optional[Path] = typer.Option(None, help="Plot the results to this PNG file."),

@@ -16,7 +16,7 @@ from siamese_emotion_ros.cli.options import (
     LABELLED_FACES_ROOT,
     LOADER_OPTIONS,
     NEW_GALLERY,
-    checked_seed,
+    seed_option,
 )
 from siamese_emotion_ros.cli.source import options_of
 
@@ -36,7 +36,7 @@ def build(
         None, help="How the data set is split (official, stratified, subject, paper): the faces of its train part "
         "become anchors; or all, for every face. Default: official where it has one, else all."
     ),
-    seed: int = typer.Option(0, min=0, callback=checked_seed, help="Seed of the split and of the condensation."),
+    seed: int = seed_option("Seed of the split and of the condensation."),
     classes: Optional[str] = typer.Option(
         None, help="Label set (a, b, seven, eight) or emotions such as anger,happiness,neutral. Default: those of the "
         "seven that the data set has faces of."

@@ -7,7 +7,7 @@ from typing import List, Optional
 import typer
 
 from siamese_emotion_ros.cli.errors import reported
-from siamese_emotion_ros.cli.options import DEVICE, FORCE, LOADER_OPTIONS, K, checked_seed
+from siamese_emotion_ros.cli.options import DEVICE, FORCE, LOADER_OPTIONS, K, seed_option
 from siamese_emotion_ros.cli.source import Source, options_of
 
 
@@ -26,7 +26,7 @@ def calibrate(
     known_share: float = typer.Option(0.95, help="Share of the correctly recognised faces that stays known."),
     k: Optional[int] = K,
     option: Optional[List[str]] = LOADER_OPTIONS,
-    seed: int = typer.Option(0, min=0, callback=checked_seed, help="Seed of the split."),
+    seed: int = seed_option("Seed of the split."),
     device: str = DEVICE,
     force: bool = FORCE,
 ) -> None:

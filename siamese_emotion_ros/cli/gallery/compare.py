@@ -8,7 +8,7 @@ import typer
 
 from siamese_emotion_ros.cli.errors import reported
 from siamese_emotion_ros.cli.lists import numbers
-from siamese_emotion_ros.cli.options import DEVICE, JUDGE, LOADER_OPTIONS, MODEL, SHARED_CLASSES, checked_seed
+from siamese_emotion_ros.cli.options import DEVICE, JUDGE, LOADER_OPTIONS, MODEL, SHARED_CLASSES, seed_option
 from siamese_emotion_ros.cli.source import Source, options_of
 from siamese_emotion_ros.shipped import default_model
 
@@ -41,7 +41,7 @@ def compare(
     seeds: int = typer.Option(1, min=1, help="Condense this many times with different seeds, and show mean and worst."),
     balance: float = typer.Option(0.0, help="0 keeps the emotions' proportions, 1 gives each the same number."),
     option: Optional[List[str]] = LOADER_OPTIONS,
-    split_seed: int = typer.Option(0, min=0, callback=checked_seed, help="Seed of the split."),
+    split_seed: int = seed_option("Seed of the split."),
     csv: Optional[Path] = typer.Option(None, help="Write the table to this file."),
     device: str = DEVICE,
     force: bool = typer.Option(False, "--force", help="Overwrite the CSV file."),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Optional
 import typer
 
 from siamese_emotion_ros.cli.errors import reported
-from siamese_emotion_ros.cli.options import FORCE, HALF, NEW_GALLERY, K, checked_seed
+from siamese_emotion_ros.cli.options import FORCE, HALF, NEW_GALLERY, K, seed_option
 
 if TYPE_CHECKING:
     from siamese_emotion_ros.recognition.gallery import Gallery
@@ -24,7 +24,7 @@ def condense(
         "`gallery compare` says what each costs.",
     ),
     balance: float = typer.Option(0.0, help="0 keeps the emotions' proportions, 1 gives each the same number."),
-    seed: int = typer.Option(0, min=0, callback=checked_seed, help="Seed of all methods but herding."),
+    seed: int = seed_option("Seed of all methods but herding."),
     k: Optional[int] = K,
     half: bool = HALF,
     force: bool = FORCE,

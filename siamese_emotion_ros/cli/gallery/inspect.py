@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, List, Optional
 import typer
 
 from siamese_emotion_ros.cli.errors import reported
-from siamese_emotion_ros.cli.options import checked_seed
+from siamese_emotion_ros.cli.options import seed_option
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -22,9 +22,7 @@ def inspect(
     confusions: int = typer.Option(
         5, min=0, help="How many of the closest pairs of anchors of different emotions to list."
     ),
-    seed: int = typer.Option(
-        0, min=0, callback=checked_seed, help="Seed of the map, and of the sample by which a large gallery is judged."
-    ),
+    seed: int = seed_option("Seed of the map, and of the sample by which a large gallery is judged."),
     as_json: bool = typer.Option(False, "--json", help="Print JSON instead of tables."),
     force: bool = typer.Option(False, "--force", help="Overwrite the PNG."),
 ) -> None:
