@@ -59,7 +59,7 @@ def named(text: str, flag: str) -> Tuple[str, Path]:
 
 def options_of(texts: Optional[List[str]]) -> Dict[str, Any]:
     """The loader's options of KEY=VALUE texts, values read as YAML."""
-    import yaml
+    from siamese_emotion_ros.training.config_file import parse_yaml
 
     options = {}
     for text in texts or ():
@@ -67,8 +67,7 @@ def options_of(texts: Optional[List[str]]) -> Dict[str, Any]:
         if not (key and equals):
             raise ValueError(f"the option {text!r} has no value: expected KEY=VALUE, such as labels=ferplus")
         try:
-            options[key.strip()] = yaml.safe_load(value)
-        # ValueError for what looks like a date and is none, the last three for wrong tags and brackets without end.
-        except (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError) as error:
+            options[key.strip()] = parse_yaml(value)
+        except ValueError as error:
             raise ValueError(f"the option {text!r} is not YAML: expected such as angles=[S, HL]") from error
     return options

@@ -17,9 +17,6 @@ from siamese_emotion_ros.training.config import ConfigError, TrainingConfig, as_
 _IN_A_LINE = reprlib.Repr()
 _IN_A_LINE.maxlevel, _IN_A_LINE.maxstring = 2, 80
 
-#: All that YAML answers to text that it makes no value of: ValueError to a date of month 13, the others to wrong tags.
-_NOT_YAML = (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError)
-
 #: A configuration is a page of text; a larger file is something else.
 LARGEST_FILE = 1 << 20
 
@@ -37,8 +34,8 @@ def read_config(path: Path, overrides: Sequence[str] = ()) -> TrainingConfig:
     if size > LARGEST_FILE:
         raise ConfigError(f"{path}: {size} bytes, expected a YAML file of at most {LARGEST_FILE}")
     try:
-        values = yaml.safe_load(content.decode())
-    except _NOT_YAML as error:
+        values = parse_yaml(content.decode())
+    except ValueError as error:
         raise ConfigError(f"{path}: not YAML ({' '.join(str(error).split())})") from error
     if values is None:
         values = {}
@@ -54,6 +51,15 @@ def read_config(path: Path, overrides: Sequence[str] = ()) -> TrainingConfig:
         raise ConfigError(f"{path}: {error}") from error
 
 
+def parse_yaml(text: str) -> Any:
+    """The value of a YAML text; ValueError for one that has none."""
+    try:
+        return yaml.safe_load(text)
+    # Besides its own errors, PyYAML lets others through: to wrong tags, and to brackets without end.
+    except (yaml.YAMLError, LookupError, AttributeError, RecursionError) as error:
+        raise ValueError(" ".join(str(error).split())) from error
+
+
 def apply_override(values: Dict[str, Any], override: str) -> None:
     """Put one `section.key=value` (value in YAML) into nested `values`, in place."""
     key, separator, text = override.partition("=")
@@ -61,8 +67,8 @@ def apply_override(values: Dict[str, Any], override: str) -> None:
     if not separator or not all(names):
         raise ConfigError(f"override {override!r}: expected key=value or section.key=value, as in trainer.epochs=10")
     try:
-        value = yaml.safe_load(text)
-    except _NOT_YAML as error:
+        value = parse_yaml(text)
+    except ValueError as error:
         raise ConfigError(f"override {override!r}: {text!r} is not a YAML value") from error
     section = values
     for name in names[:-1]:
