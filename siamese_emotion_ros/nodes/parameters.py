@@ -20,6 +20,9 @@ ANY_TIME, UNCONFIGURED, START = "any time", "unconfigured", "start"
 #: Longer values are not quoted whole where they are refused [characters].
 QUOTED = 200
 
+#: No text is longer, as no path is [characters].
+LONGEST_TEXT = 4096
+
 _TYPES: Dict[type, Tuple[Parameter.Type, str]] = {
     bool: (Parameter.Type.BOOL, "true or false"),
     int: (Parameter.Type.INTEGER, "a whole number"),
@@ -81,6 +84,8 @@ class Spec:
         )
         if outside or (self.choices and value not in self.choices):
             raise ParameterRefused(f"{self.name} is {_shortened(value)}: expected {_TYPES[kind][1]}{self._limits()}")
+        if kind is str and len(value) > LONGEST_TEXT:
+            raise ParameterRefused(f"{self.name} is {_shortened(value)}: expected at most {LONGEST_TEXT} characters")
         if self.check is not None:
             try:
                 self.check(value)

@@ -40,9 +40,9 @@ def choose_device(device: str) -> torch.device:
         return torch.device("cuda" if has_cuda else "cpu")
     name, _, index = device.partition(":")
     if name not in ("cpu", "cuda") or (index and not index.isdigit()):
-        raise ValueError(f"device is {device[:80]!r}: expected auto, cpu, cuda or cuda:<number>")
+        raise ValueError(f"device is {device!r}: expected auto, cpu, cuda or cuda:<number>")
     if name == "cuda" and not (has_cuda and int(index or 0) < torch.cuda.device_count()):
-        raise ValueError(f"device is {device[:80]!r}, but torch {torch.__version__} sees no such GPU: use auto or cpu")
+        raise ValueError(f"device is {device!r}, but torch {torch.__version__} sees no such GPU: use auto or cpu")
     return torch.device(device)
 
 

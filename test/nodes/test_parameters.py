@@ -58,6 +58,13 @@ def test_a_refusal_quotes_the_beginning_of_a_long_value_and_says_what_was_expect
     assert "expected" in str(refusal.value) and len(str(refusal.value)) < 500
 
 
+def test_a_text_longer_than_any_path_is_refused():
+    spec = Spec("place", "", "Where.")
+    assert spec.checked("x" * 4096) == "x" * 4096
+    with pytest.raises(ParameterRefused, match=r"place is 'x+… \(4099 characters\): expected at most 4096 characters"):
+        spec.checked("x" * 4097)
+
+
 def test_a_whole_number_will_do_for_a_float():
     settings = TABLE.settings({"far": 25})
     assert settings.far == 25.0 and isinstance(settings.far, float)
