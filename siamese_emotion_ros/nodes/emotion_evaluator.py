@@ -19,7 +19,7 @@ from siamese_emotion_ros.nodes.folders import place_of
 from siamese_emotion_ros.nodes.lifecycle import AUTOSTART, REFUSALS, StreamNode
 from siamese_emotion_ros.nodes.parameters import START, UNCONFIGURED, Change, ParameterTable, Spec
 from siamese_emotion_ros.nodes.process import run
-from siamese_emotion_ros.nodes.qos import result_qos, service_qos
+from siamese_emotion_ros.nodes.qos import SERVICE_QOS, result_qos
 from siamese_emotion_ros.recognition.emotions import UNKNOWN
 
 #: The file in output_dir.
@@ -43,8 +43,8 @@ class EmotionEvaluator(StreamNode):
         self._evaluation: Optional[LiveEvaluation] = None
         self._heard: List[Any] = []
         super().__init__(PARAMETERS, **kwargs)
-        self.create_service(Trigger, "~/report", self._on_report, qos_profile=service_qos())
-        self.create_service(Trigger, "~/reset", self._on_reset, qos_profile=service_qos())
+        self.create_service(Trigger, "~/report", self._on_report, qos_profile=SERVICE_QOS)
+        self.create_service(Trigger, "~/reset", self._on_reset, qos_profile=SERVICE_QOS)
 
     def load(self, settings: Any) -> None:
         """Look at the file with the truth and the folder for the report."""

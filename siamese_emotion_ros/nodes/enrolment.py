@@ -13,7 +13,7 @@ from siamese_emotion_ros.nodes.collection import CropCollector
 from siamese_emotion_ros.nodes.executors import FrameWaitersGroup
 from siamese_emotion_ros.nodes.folders import place_of, why_unusable
 from siamese_emotion_ros.nodes.lifecycle import REFUSALS
-from siamese_emotion_ros.nodes.qos import service_qos
+from siamese_emotion_ros.nodes.qos import SERVICE_QOS
 from siamese_emotion_ros.nodes.snapshots import Snapshot, build_snapshot
 from siamese_emotion_ros.recognition.artifacts import read_gallery, write_gallery
 from siamese_emotion_ros.recognition.enrolment import (
@@ -79,7 +79,7 @@ class EnrolmentServices:
                 self._node.log_fault(error)
             return response
 
-        self._node.create_service(service, f"~/{name}", answer, qos_profile=service_qos(), callback_group=group)
+        self._node.create_service(service, f"~/{name}", answer, qos_profile=SERVICE_QOS, callback_group=group)
 
     # --- the services ---
 

@@ -1,7 +1,13 @@
-"""The quality of service of our topics: images, results, what is latched, and answers that come in bursts."""
+"""The quality of service of our topics (images, results, what is latched, answers in bursts) and services."""
 from __future__ import annotations
 
-from rclpy.qos import QoSDurabilityPolicy, QoSHistoryPolicy, QoSProfile, QoSReliabilityPolicy
+from rclpy.qos import (
+    QoSDurabilityPolicy,
+    QoSHistoryPolicy,
+    QoSProfile,
+    QoSReliabilityPolicy,
+    qos_profile_parameters,
+)
 
 #: So many faces of one image may be answered before a subscriber takes the first answer.
 CROWD = 100
@@ -33,6 +39,5 @@ def emotion_qos() -> QoSProfile:
     return result_qos(depth=CROWD)
 
 
-def service_qos() -> QoSProfile:
-    """For services: reliable, and as deep as those of parameters; by default the eleventh of many at once is lost."""
-    return result_qos(depth=1000)
+#: For services, as for those of parameters: by default the eleventh of many requests at once is lost.
+SERVICE_QOS = qos_profile_parameters

@@ -21,7 +21,7 @@ from siamese_emotion_ros.srv import (
 
 from siamese_emotion_ros.nodes import enrolment
 from siamese_emotion_ros.nodes.conversions import image_message
-from siamese_emotion_ros.nodes.qos import service_qos
+from siamese_emotion_ros.nodes.qos import SERVICE_QOS
 from siamese_emotion_ros.nodes.siamese_emotion import SiameseEmotion
 from siamese_emotion_ros.recognition.artifacts import read_gallery, write_gallery
 
@@ -109,7 +109,7 @@ def test_the_next_crops_of_a_face_become_anchors_that_act_from_the_next_frame(gr
 
 def test_forty_callers_at_once_are_all_answered(graph, enrolling):
     enrolling()
-    client = graph.node.create_client(DescribeGallery, "siamese_emotion/describe_gallery", qos_profile=service_qos())
+    client = graph.node.create_client(DescribeGallery, "siamese_emotion/describe_gallery", qos_profile=SERVICE_QOS)
     assert client.wait_for_service(timeout_sec=30)
     answers = [client.call_async(DescribeGallery.Request()) for _ in range(40)]
     graph.until(lambda: all(answer.done() for answer in answers), "forty answers")
