@@ -10,10 +10,10 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 # Domains 1 to 101 have ports outside the range from which Linux gives out ephemeral ones.
 os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 101))
-# Jazzy and newer.
-os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-# Humble.
-os.environ.setdefault("ROS_LOCALHOST_ONLY", "1")
+if os.environ.get("ROS_DISTRO") == "humble":
+    os.environ.setdefault("ROS_LOCALHOST_ONLY", "1")  # Jazzy complains of it
+else:
+    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
 
 if importlib.util.find_spec("hypothesis") is not None:
     from hypothesis import settings
