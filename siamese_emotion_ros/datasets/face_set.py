@@ -115,7 +115,7 @@ class FaceSet:
         missing = [name for name in wanted if name not in self.classes]
         if missing:
             raise DataSetError(f"this data set has no {' and no '.join(missing)}, only {', '.join(self.classes)}: "
-                               f"choose classes among these")
+                               "choose classes among these")
         if len(set(wanted)) != len(wanted) or not wanted:
             raise DataSetError(f"cannot restrict to {list(classes)}: name each class once, "
                                f"out of {', '.join(self.classes)}")

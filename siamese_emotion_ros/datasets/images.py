@@ -33,9 +33,9 @@ def image_files(folder: Path) -> List[Path]:
 def read_bgr(path: Path) -> np.ndarray:
     """The whole picture in `path`, uint8 [H, W, 3] BGR; ImageError when it is empty, cut off, too large or no image."""
     try:
-        # Reading a pipe would wait for somebody to write into it.
+        # Not by reading: a pipe would wait for somebody to write into it.
         if not stat.S_ISREG(path.stat().st_mode):
-            raise ImageError("is a pipe or a device, no file")
+            raise ImageError("is no file, but a folder, a pipe or a device")
         data = path.read_bytes()
     except OSError as error:
         raise ImageError(f"cannot be opened: {error.strerror}") from error

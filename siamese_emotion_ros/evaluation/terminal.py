@@ -109,9 +109,13 @@ def _remarks(report: Mapping[str, Any]) -> Text:
             f"area under the ROC curve {pairs['auc']:.3f}"
         )
     lines.append(f"expected calibration error {percent(report['calibration']['expected_calibration_error'])}")
-    answered = [(label, row) for label, row in report["per_class"].items() if row["precision"] is not None]
-    label, row = max(answered, key=lambda item: item[1]["confidence"] - item[1]["precision"], default=("", None))
-    if row is not None and row["confidence"] - row["precision"] > TOO_SURE:
+    promised = {
+        label: row["confidence"] - row["precision"]
+        for label, row in report["per_class"].items() if row["precision"] is not None
+    }
+    label = max(promised, key=promised.__getitem__, default="")
+    if label and promised[label] > TOO_SURE:
+        row = report["per_class"][label]
         lines.append(
             f"confidence promises too much for {label}: {percent(row['confidence'])} on average, "
             f"{percent(row['precision'])} right"
